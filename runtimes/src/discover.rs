@@ -1,0 +1,1 @@
+//! Finding the engine that is already there.

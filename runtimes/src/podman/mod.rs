@@ -1,0 +1,1 @@
+//! Podman, through `podman-api` and its libpod API.

@@ -1,0 +1,1 @@
+//! The strict in-memory engine, the fault decorator and the contract suite.
