@@ -1,0 +1,184 @@
+#!/usr/bin/env bash
+# Test images, made from Debian packages because a machine may reach package mirrors but no image registry.
+# `images.sh help` tells what it does. An unchanged recipe costs a request per image and engine.
+#
+# One root file system (mmdebstrap) is imported once per engine; the images are thin layers on it, so disk and time
+# are paid once. Everything goes through the engines' sockets: no user switching, no files the engine's user must read.
+set -euo pipefail
+
+HERE=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
+CACHE=${TANUKI_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tanuki}/images
+# Not in the product's label namespace: containers inherit the labels of their image.
+LABEL=test-images.recipe
+SUITE=bookworm
+PACKAGES=postgresql-15,redis-server,git,openssh-client,procps,curl,ca-certificates,tini,less,python3-minimal
+PACKAGES+=,libnss-wrapper,iproute2,netcat-openbsd,jq
+
+usage() {
+    cat <<'USAGE'
+usage: images.sh [engine...]       build the test images and load them into the engines named (none: all that run)
+
+  tanuki-test/postgres:15   same contract as the official image; TANUKI_TEST_INIT_DELAY=<s> widens its set-up window
+  tanuki-test/postgres:14   the same content, but says it is major version 14 (to test refusals; it need not run)
+  tanuki-test/redis:7       same contract as the official image
+  tanuki-test/plain:1       git, bash, curl, jq, python3, psql, redis-cli
+
+TANUKI_TEST_OFFICIAL=1      pull the official postgres and redis images instead and give them these names
+TANUKI_CACHE                where the root file system is kept (default $XDG_CACHE_HOME/tanuki or ~/.cache/tanuki)
+USAGE
+}
+
+say() { printf 'images: %s\n' "$*" >&2; }
+die() {
+    say "error: $*"
+    exit 1
+}
+
+# client <args...>: the command line of $engine, through its socket.
+client() {
+    case $engine in
+        # The classic builder: Debian's Docker has no buildx.
+        docker) DOCKER_BUILDKIT=0 docker --host "$sock" "$@" ;;
+        podman*) podman --remote --url "$sock" "$@" ;;
+    esac
+}
+
+# Fails when the engine does not run.
+socket_of() { "$HERE/engines.sh" status "$1" | awk '$2 == "running" { print $NF; found = 1 } END { exit !found }'; }
+
+# --- the root file system ---------------------------------------------------------------------------------------
+
+# Leaves out what tests never read, above all LLVM: PostgreSQL loads it for JIT only, and does without when it is
+# not there. That is a third of the size, and each engine unpacks it once.
+debootstrap() {
+    local out=$1 path options=()
+    for path in '/usr/share/doc/*' '/usr/share/man/*' '/usr/share/locale/*' '/usr/share/i18n/*' \
+        '/usr/lib/postgresql/*/lib/llvmjit*' '/usr/lib/postgresql/*/lib/bitcode/*' '/usr/lib/*/libLLVM*'; do
+        options+=(--dpkgopt="path-exclude=$path")
+    done
+    # shellcheck disable=SC2016 # $1 is for mmdebstrap's shell
+    mmdebstrap --quiet --variant=minbase --include="$PACKAGES" "${options[@]}" \
+        --aptopt='Acquire::Languages "none"' --aptopt='APT::Install-Recommends "false"' \
+        --essential-hook='mkdir -p "$1/etc/postgresql-common"' \
+        --essential-hook='echo "create_main_cluster = false" >"$1/etc/postgresql-common/createcluster.conf"' \
+        --customize-hook='rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/*' \
+        --customize-hook='install -d -m 1777 "$1/data" "$1/var/lib/postgresql/data" "$1/docker-entrypoint-initdb.d"' \
+        "$SUITE" "$out"
+}
+
+base_hash() {
+    { echo "$SUITE $PACKAGES $(dpkg --print-architecture)" && declare -f debootstrap; } | sha256sum | cut -c1-12
+}
+
+# Prints the path of the root file system's tar, making it first if this recipe has not been made.
+base_tar() {
+    local hash=$1 tar="$CACHE/base-$1.tar"
+    if [ ! -f "$tar" ]; then
+        if ! command -v mmdebstrap >/dev/null; then
+            say "installing mmdebstrap"
+            DEBIAN_FRONTEND=noninteractive apt-get update -qq >&2
+            DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+                mmdebstrap debian-archive-keyring >/dev/null
+        fi
+        say "making the root file system (a minute)"
+        rm -f "$CACHE"/base-*.tar
+        debootstrap "$tar.part.tar" >&2 || die "mmdebstrap failed"
+        mv "$tar.part.tar" "$tar"
+    fi
+    echo "$tar"
+}
+
+# --- loading: the functions below work on $engine through $sock -----------------------------------------------------
+
+# By curl, because the clients take 50 to 200 ms to start: prints what the engine knows about an image, or nothing.
+inspect() {
+    local prefix=
+    case $engine in podman*) prefix=/v4.0.0/libpod ;; esac
+    curl --silent --fail --max-time 30 --unix-socket "${sock#unix://}" "http://engine$prefix/images/$1/json" || true
+}
+
+recipe_of() { inspect "$1" | sed -n "s/.*\"$LABEL\":\"\([^\"]*\)\".*/\1/p"; }
+
+# Podman resolves a short name through its list of registries unless it says where it is.
+local_name() { case $engine in docker) echo "$1" ;; *) echo "localhost/$1" ;; esac; }
+
+import_base() {
+    local hash=$1 image=tanuki-test/base:$1 old
+    [ -z "$(inspect "$image")" ] || return 0
+    say "$engine: importing $image"
+    client import - "$image" <"$(base_tar "$hash")" >/dev/null || die "$engine: import failed"
+    # Bases of earlier recipes, where nothing uses them any more.
+    for old in $(client images --quiet --filter reference='*tanuki-test/base' --filter "before=$image" | sort -u); do
+        client rmi "$old" >/dev/null 2>&1 || true
+    done
+}
+
+# build <image> <directory> [build options...]
+build() {
+    local image=$1 dir=$HERE/images/$2 base recipe
+    shift 2
+    base=$(base_hash)
+    # Names as well as contents, but no path outside the directory.
+    recipe=$({
+        echo "$base $*"
+        cd "$dir" && find . -type f | sort | xargs sha256sum
+    } | sha256sum | cut -c1-12)
+    [ "$(recipe_of "$image")" != "$recipe" ] || return 0
+    import_base "$base"
+    say "$engine: building $image"
+    client build --quiet --network none --label "$LABEL=$recipe" --build-arg \
+        "BASE=$(local_name "tanuki-test/base:$base")" "$@" --tag "$image" "$dir" >/dev/null 2>"$CACHE/build-$engine.log" ||
+        { cat "$CACHE/build-$engine.log" >&2; die "$engine: building $image failed"; }
+}
+
+# official <image> <registry image>: an image without our label is not one that we built.
+official() {
+    if [ -n "$(inspect "$1")" ] && [ -z "$(recipe_of "$1")" ]; then return 0; fi
+    say "$engine: pulling $2 as $1"
+    client pull --quiet "$2" >/dev/null || die "$engine: pulling $2 failed"
+    client tag "$2" "$1"
+}
+
+load_engine() {
+    if [ "${TANUKI_TEST_OFFICIAL:-0}" = 1 ]; then
+        official tanuki-test/postgres:15 postgres:15
+        official tanuki-test/postgres:14 postgres:14
+        official tanuki-test/redis:7 redis:7
+    else
+        build tanuki-test/postgres:15 postgres
+        build tanuki-test/postgres:14 postgres --build-arg PG_MAJOR=14
+        build tanuki-test/redis:7 redis
+    fi
+    build tanuki-test/plain:1 plain
+}
+
+main() {
+    local engines=() jobs=() job failed=0
+    case ${1:-} in
+        -h | --help | help)
+            usage
+            return 0
+            ;;
+    esac
+    engines=("$@")
+    if [ $# -eq 0 ]; then
+        mapfile -t engines < <("$HERE/engines.sh" status | awk '$2 == "running" { print $1 }')
+        [ "${#engines[@]}" -gt 0 ] || die "no engine runs; start them with $HERE/engines.sh up"
+    fi
+    mkdir -p "$CACHE"
+    exec 9>"$CACHE/lock"
+    flock --timeout 900 9 || die "another images.sh holds $CACHE/lock"
+
+    for engine in "${engines[@]}"; do
+        sock=$(socket_of "$engine") || die "$engine does not run; start it with $HERE/engines.sh up $engine"
+        # Two engines that both miss the base must not make it twice.
+        if [ -z "$(inspect "tanuki-test/base:$(base_hash)")" ]; then base_tar "$(base_hash)" >/dev/null; fi
+        (load_engine) &
+        jobs+=($!)
+    done
+    for job in "${jobs[@]}"; do wait "$job" || failed=1; done
+    [ "$failed" -eq 0 ] || die "not every image could be loaded"
+    say "ready in ${engines[*]}"
+}
+
+main "$@"
