@@ -1,0 +1,72 @@
+//! How the rest of the program speaks to a controller, in this process or another.
+
+use std::sync::Arc;
+
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::model::{Accepted, Rejected, Request, Snapshot};
+
+/// Requests that may wait to be taken before senders wait too.
+const QUEUE: usize = 64;
+
+/// A request on its way, with where its answer goes.
+#[derive(Debug)]
+pub struct Envelope {
+    /// What is asked.
+    pub request: Request,
+    /// Where the answer goes; nobody may be listening any more.
+    pub reply: oneshot::Sender<Result<Accepted, Rejected>>,
+}
+
+/// Why a request got no good answer.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum HandleError {
+    /// The controller refused it.
+    #[error("{}", rejection(.0))]
+    Rejected(Rejected),
+    /// The controller is gone.
+    #[error("the controller is gone")]
+    Gone,
+}
+
+fn rejection(rejected: &Rejected) -> String {
+    match rejected {
+        Rejected::UnknownService { name, .. } => format!("no service is named '{name}'"),
+        Rejected::NotPossible { message } | Rejected::Failed { message } => message.clone(),
+        Rejected::ShuttingDown => "the controller is shutting down".to_owned(),
+    }
+}
+
+/// A client's end: bounded requests with a reply, and the newest snapshot.
+///
+/// The same type whether the controller runs in this process or behind its socket. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    requests: mpsc::Sender<Envelope>,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+}
+
+impl Handle {
+    /// A handle, and the end that takes its requests.
+    pub fn new(snapshots: watch::Receiver<Arc<Snapshot>>) -> (Self, mpsc::Receiver<Envelope>) {
+        let (requests, inbox) = mpsc::channel(QUEUE);
+        (Self { requests, snapshots }, inbox)
+    }
+
+    /// Asks for something and waits until it is taken down (not until it is so: watch the snapshots for that).
+    ///
+    /// # Errors
+    ///
+    /// [`HandleError::Rejected`] when the controller refuses, [`HandleError::Gone`] when it does not answer.
+    pub async fn request(&self, request: Request) -> Result<Accepted, HandleError> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(Envelope { request, reply }).await.map_err(|_gone| HandleError::Gone)?;
+        answer.await.map_err(|_gone| HandleError::Gone)?.map_err(HandleError::Rejected)
+    }
+
+    /// The newest snapshot, and every later one. Clone what is needed out at once; never hold a borrow over an await.
+    pub fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshots.clone()
+    }
+}
