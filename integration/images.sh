@@ -10,13 +10,20 @@ HERE=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 CACHE=${TANUKI_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tanuki}/images
 # Not in the product's label namespace: containers inherit the labels of their image.
 LABEL=test-images.recipe
-SUITE=bookworm
-PACKAGES=postgresql-15,redis-server,git,openssh-client,procps,curl,ca-certificates,tini,less,python3-minimal
-PACKAGES+=,libnss-wrapper,iproute2,netcat-openbsd,jq
+# Root file systems, by the Debian release they are: the tests' images, and newer engines to run nested.
+declare -A PACKAGES=(
+    [bookworm]="postgresql-15,redis-server,git,openssh-client,procps,curl,ca-certificates,tini,less,python3-minimal,\
+libnss-wrapper,iproute2,netcat-openbsd,jq"
+    [trixie]="docker.io,docker-cli,podman,crun,runc,netavark,aardvark-dns,catatonit,passt,iptables,nftables,iproute2,\
+procps,curl,ca-certificates,tini"
+)
 
 usage() {
     cat <<'USAGE'
-usage: images.sh [engine...]       build the test images and load them into the engines named (none: all that run)
+usage: images.sh [engine...]         build the test images and load them into the engines named (none: all that run)
+       images.sh trixie [engine...]  the same for tanuki-test/trixie:1, newer engines to run nested (none: docker)
+
+An engine elsewhere is named with its socket: docker@unix:///some/docker.sock, podman@unix:///some/podman.sock
 
   tanuki-test/postgres:15   same contract as the official image; TANUKI_TEST_INIT_DELAY=<s> widens its set-up window
   tanuki-test/postgres:14   the same content, but says it is major version 14 (to test refusals; it need not run)
@@ -51,38 +58,45 @@ socket_of() { "$HERE/engines.sh" status "$1" | awk '$2 == "running" { print $NF;
 # Leaves out what tests never read, above all LLVM: PostgreSQL loads it for JIT only, and does without when it is
 # not there. That is a third of the size, and each engine unpacks it once.
 debootstrap() {
-    local out=$1 path options=()
+    local suite=$1 out=$2 path options=()
     for path in '/usr/share/doc/*' '/usr/share/man/*' '/usr/share/locale/*' '/usr/share/i18n/*' \
         '/usr/lib/postgresql/*/lib/llvmjit*' '/usr/lib/postgresql/*/lib/bitcode/*' '/usr/lib/*/libLLVM*'; do
         options+=(--dpkgopt="path-exclude=$path")
     done
     # shellcheck disable=SC2016 # $1 is for mmdebstrap's shell
-    mmdebstrap --quiet --variant=minbase --include="$PACKAGES" "${options[@]}" \
+    mmdebstrap --quiet --variant=minbase --include="${PACKAGES[$suite]}" "${options[@]}" \
         --aptopt='Acquire::Languages "none"' --aptopt='APT::Install-Recommends "false"' \
         --essential-hook='mkdir -p "$1/etc/postgresql-common"' \
         --essential-hook='echo "create_main_cluster = false" >"$1/etc/postgresql-common/createcluster.conf"' \
         --customize-hook='rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/*' \
         --customize-hook='install -d -m 1777 "$1/data" "$1/var/lib/postgresql/data" "$1/docker-entrypoint-initdb.d"' \
-        "$SUITE" "$out"
+        "$suite" "$out"
 }
 
-base_hash() {
-    { echo "$SUITE $PACKAGES $(dpkg --print-architecture)" && declare -f debootstrap; } | sha256sum | cut -c1-12
+# What names a root file system: everything that goes into it. Updates of packages do not; remove the cache for those.
+base_id() {
+    local suite=$1
+    echo "$suite-$({
+        echo "${PACKAGES[$suite]} $(dpkg --print-architecture)"
+        declare -f debootstrap
+    } | sha256sum | cut -c1-12)"
 }
 
-# Prints the path of the root file system's tar, making it first if this recipe has not been made.
+# Prints the path of a root file system's tar, making it first if this recipe has not been made.
 base_tar() {
-    local hash=$1 tar="$CACHE/base-$1.tar"
+    local suite=$1 tar
+    tar=$CACHE/$(base_id "$suite").tar
     if [ ! -f "$tar" ]; then
+        [ "$(id -u)" -eq 0 ] || die "making a root file system needs root"
         if ! command -v mmdebstrap >/dev/null; then
             say "installing mmdebstrap"
-            DEBIAN_FRONTEND=noninteractive apt-get update -qq >&2
+            DEBIAN_FRONTEND=noninteractive apt-get update -qq >&2 || die "apt-get update failed"
             DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-                mmdebstrap debian-archive-keyring >/dev/null
+                mmdebstrap debian-archive-keyring >/dev/null || die "apt-get install mmdebstrap failed"
         fi
-        say "making the root file system (a minute)"
-        rm -f "$CACHE"/base-*.tar
-        debootstrap "$tar.part.tar" >&2 || die "mmdebstrap failed"
+        say "making the $suite root file system (a minute)"
+        rm -f "$CACHE/$suite"-*
+        debootstrap "$suite" "$tar.part.tar" >&2 || die "mmdebstrap $suite failed"
         mv "$tar.part.tar" "$tar"
     fi
     echo "$tar"
@@ -103,31 +117,33 @@ recipe_of() { inspect "$1" | sed -n "s/.*\"$LABEL\":\"\([^\"]*\)\".*/\1/p"; }
 local_name() { case $engine in docker) echo "$1" ;; *) echo "localhost/$1" ;; esac; }
 
 import_base() {
-    local hash=$1 image=tanuki-test/base:$1 old
+    local suite=$1 image old tar
+    image=tanuki-test/base:$(base_id "$suite")
     [ -z "$(inspect "$image")" ] || return 0
+    tar=$(base_tar "$suite")
     say "$engine: importing $image"
-    client import - "$image" <"$(base_tar "$hash")" >/dev/null || die "$engine: import failed"
+    client import - "$image" <"$tar" >/dev/null || die "$engine: import failed"
     # Bases of earlier recipes, where nothing uses them any more.
-    for old in $(client images --quiet --filter reference='*tanuki-test/base' --filter "before=$image" | sort -u); do
-        client rmi "$old" >/dev/null 2>&1 || true
+    for old in $(client images --format '{{.Repository}}:{{.Tag}}' | grep "tanuki-test/base:$suite-" || true); do
+        case $old in *"$image") ;; *) client rmi "$old" >/dev/null 2>&1 || true ;; esac
     done
 }
 
-# build <image> <directory> [build options...]
+# build <image> <suite> <directory> [build options...]
 build() {
-    local image=$1 dir=$HERE/images/$2 base recipe
-    shift 2
-    base=$(base_hash)
+    local image=$1 suite=$2 dir=$HERE/$3 base recipe
+    shift 3
+    base=tanuki-test/base:$(base_id "$suite")
     # Names as well as contents, but no path outside the directory.
     recipe=$({
         echo "$base $*"
-        cd "$dir" && find . -type f | sort | xargs sha256sum
+        cd "$dir" && find . -type f -print0 | sort -z | xargs -0 sha256sum
     } | sha256sum | cut -c1-12)
     [ "$(recipe_of "$image")" != "$recipe" ] || return 0
-    import_base "$base"
+    import_base "$suite"
     say "$engine: building $image"
-    client build --quiet --network none --label "$LABEL=$recipe" --build-arg \
-        "BASE=$(local_name "tanuki-test/base:$base")" "$@" --tag "$image" "$dir" >/dev/null 2>"$CACHE/build-$engine.log" ||
+    client build --quiet --network none --label "$LABEL=$recipe" --build-arg "BASE=$(local_name "$base")" "$@" \
+        --tag "$image" "$dir" >/dev/null 2>"$CACHE/build-$engine.log" ||
         { cat "$CACHE/build-$engine.log" >&2; die "$engine: building $image failed"; }
 }
 
@@ -139,46 +155,57 @@ official() {
     client tag "$2" "$1"
 }
 
-load_engine() {
+load_tests() {
     if [ "${TANUKI_TEST_OFFICIAL:-0}" = 1 ]; then
         official tanuki-test/postgres:15 postgres:15
         official tanuki-test/postgres:14 postgres:14
         official tanuki-test/redis:7 redis:7
     else
-        build tanuki-test/postgres:15 postgres
-        build tanuki-test/postgres:14 postgres --build-arg PG_MAJOR=14
-        build tanuki-test/redis:7 redis
+        build tanuki-test/postgres:15 bookworm images/postgres
+        build tanuki-test/postgres:14 bookworm images/postgres --build-arg PG_MAJOR=14
+        build tanuki-test/redis:7 bookworm images/redis
     fi
-    build tanuki-test/plain:1 plain
+    build tanuki-test/plain:1 bookworm images/plain
 }
 
+load_trixie() { build tanuki-test/trixie:1 trixie trixie; }
+
 main() {
-    local engines=() jobs=() job failed=0
+    local load=load_tests suite=bookworm targets=() jobs=() job failed=0 target
     case ${1:-} in
         -h | --help | help)
             usage
             return 0
             ;;
+        trixie)
+            load=load_trixie suite=trixie
+            shift
+            [ $# -gt 0 ] || set -- docker
+            ;;
     esac
-    engines=("$@")
+    targets=("$@")
     if [ $# -eq 0 ]; then
-        mapfile -t engines < <("$HERE/engines.sh" status | awk '$2 == "running" { print $1 }')
-        [ "${#engines[@]}" -gt 0 ] || die "no engine runs; start them with $HERE/engines.sh up"
+        mapfile -t targets < <("$HERE/engines.sh" status | awk '$2 == "running" { print $1 }')
+        [ "${#targets[@]}" -gt 0 ] || die "no engine runs; start them with $HERE/engines.sh up"
     fi
     mkdir -p "$CACHE"
     exec 9>"$CACHE/lock"
     flock --timeout 900 9 || die "another images.sh holds $CACHE/lock"
 
-    for engine in "${engines[@]}"; do
-        sock=$(socket_of "$engine") || die "$engine does not run; start it with $HERE/engines.sh up $engine"
+    for target in "${targets[@]}"; do
+        engine=${target%%@*}
+        case $target in
+            *@*) sock=${target#*@} ;;
+            *) sock=$(socket_of "$engine") || die "$engine does not run; start it with $HERE/engines.sh up $engine" ;;
+        esac
         # Two engines that both miss the base must not make it twice.
-        if [ -z "$(inspect "tanuki-test/base:$(base_hash)")" ]; then base_tar "$(base_hash)" >/dev/null; fi
-        (load_engine) &
+        if [ -z "$(inspect "tanuki-test/base:$(base_id "$suite")")" ]; then base_tar "$suite" >/dev/null; fi
+        ("$load") &
         jobs+=($!)
     done
     for job in "${jobs[@]}"; do wait "$job" || failed=1; done
     [ "$failed" -eq 0 ] || die "not every image could be loaded"
-    say "ready in ${engines[*]}"
+    say "ready in ${targets[*]}"
 }
 
 main "$@"
