@@ -6,5 +6,7 @@
 //! * [`Faulty`] wraps any runtime and lets calls and events go wrong, by seed.
 
 mod fake;
+mod faulty;
 
 pub use fake::{Behaviour, ContainerHandle, FakeImage, FakeRuntime, Program, Write};
+pub use faulty::{Fault, FaultPlan, Faulty};
