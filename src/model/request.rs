@@ -37,6 +37,8 @@ pub enum Request {
 pub struct Accepted {
     /// For each service it is about, the generation whose status tells how it went.
     pub services: BTreeMap<String, u64>,
+    /// For a request about the project as a whole, the generation its `Down` condition tells of.
+    pub project: Option<u64>,
 }
 
 /// Why a request was not taken.
