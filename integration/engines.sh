@@ -15,10 +15,11 @@ usage() {
     cat <<'USAGE'
 usage: engines.sh <command> [engine...]      engines: docker podman podman-rootless (none named: all)
 
-  up [engine...]             install what is missing (apt-get), start what does not answer; returns when sockets answer
+  up [engine...]             install what is missing (apt-get), start what does not answer, wait for the sockets
   down [engine...]           stop what `up` started, wait until it ended (Podman's containers outlive its service)
   restart <engine>           stop and start one engine; only one that `up` started
-  status [engine...]         one line each: name, running or stopped, ours or foreign, version, socket
+  status [engine...]         one line each: name, state (running, stopped, silent: started but no answer, denied: not
+                             your socket), ours or foreign, version, socket
   env <engine>               shell lines for a test: eval "$(engines.sh env podman)"
   exec <engine> <cmd...>     run a command as the engine's user with the engine's configuration
 
@@ -61,7 +62,8 @@ ping_engine() {
     local sock reply
     sock=$(socket "$1")
     [ -n "$sock" ] && [ -S "$sock" ] || return 1
-    reply=$(curl --silent --fail --max-time 5 --include --unix-socket "$sock" http://engine/_ping 2>/dev/null) || return 1
+    reply=$(curl --silent --fail --max-time 5 --include --unix-socket "$sock" http://engine/_ping 2>/dev/null) ||
+        return 1
     sed -n 's/^[Ss]erver: *\([^ ]*\).*/\1/p' <<<"$reply" | tr -d '\r'
 }
 
@@ -86,13 +88,24 @@ own_pid() {
     echo "$pid"
 }
 
-# launch <engine> <cmd...>: starts a daemon in its own session, with a log file, holding none of our descriptors.
+# Replaces this process by a command that holds none of our files: a pipe of the caller's, kept open by a daemon,
+# would let whoever reads it wait for ever.
+exec_alone() {
+    local fd
+    for fd in "/proc/$BASHPID/fd"/*; do
+        fd=${fd##*/}
+        if [ "$fd" -gt 2 ]; then eval "exec $fd>&-"; fi
+    done
+    exec "$@"
+}
+
+# launch <engine> <cmd...>: starts a daemon in its own session, with its own log file.
 launch() {
     local engine=$1 pid
     shift
     # The log of the run before is kept: it is what explains a crash.
     [ ! -f "$STATE/$engine.log" ] || mv -f "$STATE/$engine.log" "$STATE/$engine.log.1"
-    (cd / && exec setsid "$@") </dev/null >"$STATE/$engine.log" 2>&1 9>&- &
+    (cd / && exec_alone setsid "$@") </dev/null >"$STATE/$engine.log" 2>&1 &
     pid=$!
     disown
     echo "$pid $(start_time "$pid")" >"$STATE/$engine.pid"
@@ -144,34 +157,41 @@ stop_engine() {
 
 # --- packages and machine set-up --------------------------------------------------------------------------------
 
-# Installs the packages of those "command-or-file:package" pairs that are missing. Commands are looked for, not
-# packages, because a machine may have its engine from another source whose packages conflict with Debian's.
-install_missing() {
-    local pair probe missing=()
-    for pair in "$@"; do
-        probe=${pair%%:*}
-        command -v "$probe" >/dev/null || [ -e "$probe" ] || missing+=("${pair#*:}")
+# "command-or-file:package", by engine. Commands are looked for, not packages, because a machine may have its engine
+# from another source whose packages conflict with Debian's.
+needs() {
+    local podman=(podman:podman crun:crun runc:runc catatonit:catatonit iptables:iptables
+        /usr/lib/podman/netavark:netavark /usr/lib/podman/aardvark-dns:aardvark-dns)
+    echo curl:curl
+    case $1 in
+        docker) printf '%s\n' iptables:iptables dockerd:docker.io docker:docker.io ;;
+        podman) printf '%s\n' "${podman[@]}" ;;
+        podman-rootless)
+            printf '%s\n' "${podman[@]}" newuidmap:uidmap slirp4netns:slirp4netns fuse-overlayfs:fuse-overlayfs
+            ;;
+    esac
+}
+
+# Installs what the engines named miss, in one go: updating the package lists is the slow part.
+install_for() {
+    local engine pair probe missing=()
+    for engine in "$@"; do
+        # Whoever runs an engine has chosen its packages.
+        ! ping_engine "$engine" >/dev/null || continue
+        for pair in $(needs "$engine"); do
+            probe=${pair%%:*}
+            command -v "$probe" >/dev/null || [ -e "$probe" ] || missing+=("${pair#*:}")
+        done
     done
     [ "${#missing[@]}" -gt 0 ] || return 0
+    mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
     say "installing ${missing[*]}"
     # RUNLEVEL=1 keeps init scripts from starting the daemon: we start it ourselves, as ours.
     export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
     apt-get update -qq || die "apt-get update failed"
-    apt-get install -y -qq --no-install-recommends "${missing[@]}" >"$STATE/apt.log" 2>&1 ||
+    apt-get install -y -qq --no-install-recommends "${missing[@]}" >"$STATE/apt.log" 2>&1 9>&- ||
         { tail -n 20 "$STATE/apt.log" >&2; die "apt-get install failed: ${missing[*]}"; }
-}
-
-install_for() {
-    local podman=(podman:podman crun:crun runc:runc catatonit:catatonit /usr/lib/podman/netavark:netavark
-        /usr/lib/podman/aardvark-dns:aardvark-dns iptables:iptables)
-    case $1 in
-        docker) install_missing curl:curl iptables:iptables dockerd:docker.io docker:docker.io ;;
-        podman) install_missing curl:curl "${podman[@]}" ;;
-        podman-rootless)
-            install_missing curl:curl "${podman[@]}" newuidmap:uidmap slirp4netns:slirp4netns \
-                fuse-overlayfs:fuse-overlayfs
-            ;;
-    esac
+    unset RUNLEVEL
 }
 
 # Podman's configuration, in a file of our own that CONTAINERS_CONF names: nothing under /etc is touched, and conmon
@@ -239,40 +259,50 @@ prepare_rootless() {
     chmod 644 "$STATE/storage-rootless.conf"
 }
 
+# The variables by which Podman finds what `up` wrote; none for a Podman that somebody else configured.
+private_conf() {
+    case $1 in podman*) [ ! -f "$STATE/containers.conf" ] || echo "CONTAINERS_CONF=$STATE/containers.conf" ;; esac
+    if [ "$1" = podman-rootless ] && [ -f "$STATE/storage-rootless.conf" ]; then
+        echo "CONTAINERS_STORAGE_CONF=$STATE/storage-rootless.conf"
+    fi
+}
+
 # as_engine <engine> <cmd...>: replaces this process by the command, as the engine's user, with its configuration.
 as_engine() {
-    local engine=$1 uid
+    local engine=$1 uid conf
     shift
+    mapfile -t conf < <(private_conf "$engine")
     case $engine in
         docker) exec env DOCKER_HOST="unix://$(socket docker)" "$@" ;;
-        podman) exec env CONTAINERS_CONF="$STATE/containers.conf" "$@" ;;
+        podman) exec env "${conf[@]}" "$@" ;;
         podman-rootless)
             uid=$(rootless_uid) || die "user $ROOTLESS_USER does not exist yet: run $0 up podman-rootless"
             exec setpriv --reuid="$uid" --regid="$(id -g "$ROOTLESS_USER")" --init-groups --inh-caps=-all \
                 env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
                 HOME="$(rootless_home)" USER="$ROOTLESS_USER" LOGNAME="$ROOTLESS_USER" \
-                XDG_RUNTIME_DIR="/run/user/$uid" CONTAINERS_CONF="$STATE/containers.conf" \
-                CONTAINERS_STORAGE_CONF="$STATE/storage-rootless.conf" "$@"
+                XDG_RUNTIME_DIR="/run/user/$uid" "${conf[@]}" "$@"
             ;;
     esac
 }
 
 start_engine() {
-    local engine=$1 version began=$SECONDS
+    local engine=$1 version file name pid began=$SECONDS
     if version=$(ping_engine "$engine"); then
         say "$engine: already running ($version)"
         return 0
     fi
     # A daemon of ours that does not answer is stuck or still starting: give it up before starting another.
     if own_pid "$engine" >/dev/null; then stop_engine "$engine"; fi
-    install_for "$engine"
     case $engine in
         docker)
-            # dockerd refuses to start while any process has the pid in a stale file.
-            if [ -f /var/run/docker.pid ] &&
-                [ "$(cat "/proc/$(cat /var/run/docker.pid)/comm" 2>/dev/null)" != dockerd ]; then
-                rm -f /var/run/docker.pid
-            fi
+            # dockerd takes any process with the pid in a stale file for the daemon of that file, be it a zombie.
+            for file in /var/run/docker.pid /var/run/docker/containerd/containerd.pid; do
+                case $file in *containerd.pid) name=containerd ;; *) name=dockerd ;; esac
+                pid=$(cat "$file" 2>/dev/null || echo none)
+                if ! start_time "$pid" >/dev/null || [ "$(cat "/proc/$pid/comm")" != "$name" ]; then
+                    rm -f "$file"
+                fi
+            done
             launch docker dockerd --host "unix://$(socket docker)"
             ;;
         podman)
@@ -294,11 +324,23 @@ start_engine() {
 # --- commands ---------------------------------------------------------------------------------------------------
 
 status_line() {
-    local engine=$1 version running=running owner=foreign sock
-    version=$(ping_engine "$engine") || { running=stopped version=- owner=-; }
-    if own_pid "$engine" >/dev/null; then owner=ours; fi
+    local engine=$1 version state owner=- sock
     sock=$(socket "$engine")
-    printf '%-16s %-8s %-8s %-18s %s\n' "$engine" "$running" "$owner" "$version" "${sock:+unix://}${sock:--}"
+    if own_pid "$engine" >/dev/null; then owner=ours; fi
+    if version=$(ping_engine "$engine"); then
+        state=running
+        [ "$owner" = ours ] || owner=foreign
+    else
+        version=-
+        if [ -S "$sock" ] && [ ! -w "$sock" ]; then
+            state=denied
+        elif [ "$owner" = ours ]; then
+            state=silent
+        else
+            state=stopped
+        fi
+    fi
+    printf '%-16s %-8s %-8s %-24s %s\n' "$engine" "$state" "$owner" "$version" "${sock:+unix://}${sock:--}"
 }
 
 print_env() {
@@ -308,26 +350,16 @@ print_env() {
     echo "export TANUKI_TEST_ENGINE=$engine"
     echo "export TANUKI_TEST_SOCKET=unix://$sock"
     case $engine in
-        docker)
-            echo "export TANUKI_TEST_USER=root"
-            echo "export DOCKER_HOST=unix://$sock"
-            ;;
-        podman)
-            echo "export TANUKI_TEST_USER=root"
-            echo "export CONTAINER_HOST=unix://$sock"
-            echo "export CONTAINERS_CONF=$STATE/containers.conf"
-            ;;
+        docker) echo "export TANUKI_TEST_USER=root DOCKER_HOST=unix://$sock" ;;
+        podman) echo "export TANUKI_TEST_USER=root CONTAINER_HOST=unix://$sock" ;;
         podman-rootless)
             # For a process that becomes this user, with XDG_RUNTIME_DIR set; root can use the socket as well.
-            echo "export TANUKI_TEST_USER=$ROOTLESS_USER"
-            echo "export TANUKI_TEST_UID=$(rootless_uid)"
-            echo "export TANUKI_TEST_HOME=$(rootless_home)"
+            echo "export TANUKI_TEST_USER=$ROOTLESS_USER CONTAINER_HOST=unix://$sock"
+            echo "export TANUKI_TEST_UID=$(rootless_uid) TANUKI_TEST_HOME=$(rootless_home)"
             echo "export TANUKI_TEST_RUNTIME_DIR=/run/user/$(rootless_uid)"
-            echo "export CONTAINER_HOST=unix://$sock"
-            echo "export CONTAINERS_CONF=$STATE/containers.conf"
-            echo "export CONTAINERS_STORAGE_CONF=$STATE/storage-rootless.conf"
             ;;
     esac
+    private_conf "$engine" | sed 's/^/export /'
 }
 
 # One up, down or restart at a time: two would race for the pid files and for apt.
@@ -349,6 +381,7 @@ main() {
                 need_root "$command"
                 lock
             fi
+            [ "$command" != up ] || install_for "${engines[@]}"
             for engine in "${engines[@]}"; do
                 case $command in
                     up) start_engine "$engine" ;;

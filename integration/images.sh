@@ -3,7 +3,7 @@
 # `images.sh help` tells what it does. An unchanged recipe costs a request per image and engine.
 #
 # One root file system (mmdebstrap) is imported once per engine; the images are thin layers on it, so disk and time
-# are paid once. Everything goes through the engines' sockets: no user switching, no files the engine's user must read.
+# are paid once. Everything goes through the engines' sockets: no user switching, nothing the engine's user must read.
 set -euo pipefail
 
 HERE=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
@@ -117,13 +117,19 @@ recipe_of() { inspect "$1" | sed -n "s/.*\"$LABEL\":\"\([^\"]*\)\".*/\1/p"; }
 local_name() { case $engine in docker) echo "$1" ;; *) echo "localhost/$1" ;; esac; }
 
 import_base() {
-    local suite=$1 image old tar
+    local suite=$1 image tar
     image=tanuki-test/base:$(base_id "$suite")
     [ -z "$(inspect "$image")" ] || return 0
     tar=$(base_tar "$suite")
     say "$engine: importing $image"
     client import - "$image" <"$tar" >/dev/null || die "$engine: import failed"
-    # Bases of earlier recipes, where nothing uses them any more.
+}
+
+# Images and bases of earlier recipes, where nothing uses them any more.
+tidy() {
+    local suite=$1 old image
+    image=tanuki-test/base:$(base_id "$suite")
+    client image prune --force --filter "label=$LABEL" >/dev/null 2>&1 || true
     for old in $(client images --format '{{.Repository}}:{{.Tag}}' | grep "tanuki-test/base:$suite-" || true); do
         case $old in *"$image") ;; *) client rmi "$old" >/dev/null 2>&1 || true ;; esac
     done
@@ -145,6 +151,7 @@ build() {
     client build --quiet --network none --label "$LABEL=$recipe" --build-arg "BASE=$(local_name "$base")" "$@" \
         --tag "$image" "$dir" >/dev/null 2>"$CACHE/build-$engine.log" ||
         { cat "$CACHE/build-$engine.log" >&2; die "$engine: building $image failed"; }
+    tidy "$suite"
 }
 
 # official <image> <registry image>: an image without our label is not one that we built.
