@@ -1,1 +1,75 @@
-//! cli
+//! The command line: parse, dispatch, output, exit codes. The composition root.
+//!
+//! One file per command. A command gets a [`Context`] (what it works on) and an [`Output`] (where it prints), and
+//! returns how the process ends. What a person reads is made by pure `render` functions over plain data; only
+//! [`output`] prints. The process's environment, working directory and clock are read here and nowhere else.
+//!
+//! # Exit codes
+//!
+//! 0 done, 1 failed, 2 usage or configuration, 3 engine unavailable, 4 timed out; `plan` ends with 1 when something
+//! is to be done. `service connect` passes on the exit code of the program it ran, and a command that a signal ends
+//! reports 128 plus the signal's number (130 for Ctrl-C).
+
+mod args;
+mod completions;
+mod config;
+mod context;
+mod env;
+mod error;
+mod init;
+pub mod output;
+pub mod text;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub use args::{Cli, Command, Format, FormatArg, Global, Runtime};
+pub use context::Context;
+pub use env::{Env, now};
+pub use error::{CliError, ErrorKind, Exit, Result};
+pub use output::Output;
+
+/// Parses the arguments, carries out the command and tells how the process is to end.
+pub fn run(args: impl IntoIterator<Item = OsString>, env: Env) -> ExitCode {
+    let out = Output::of_process(&env);
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => return out.clap(&error).into(),
+    };
+    let out = out.with_verbosity(cli.global.verbosity());
+    let exit = match dispatch(cli, env, &out) {
+        Ok(exit) => exit,
+        Err(error) => {
+            out.error(&error);
+            error.exit()
+        }
+    };
+    exit.into()
+}
+
+/// Runs one command on a runtime of its own. One thread is enough: commands wait, they do not compute.
+fn dispatch(cli: Cli, env: Env, out: &Output) -> Result {
+    let Cli { global, command } = cli;
+    if let Command::Completions(args) = &command {
+        return completions::run(args, out);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::failed("cannot start").because(&error))?;
+    let context = Context::new(global, env);
+    let result = runtime.block_on(Box::pin(command_future(&context, &command, out)));
+    // A blocking read (of a terminal, of a slow disk) must not hold up the end of the process.
+    runtime.shutdown_background();
+    result
+}
+
+async fn command_future(context: &Context, command: &Command, out: &Output) -> Result {
+    match command {
+        Command::Init(args) => init::run(context, args, out).await,
+        Command::Config(args) => config::run(context, args, out).await,
+        Command::Completions(args) => completions::run(args, out),
+    }
+}
