@@ -382,6 +382,21 @@ impl ContainerRuntime for Docker {
     }
 }
 
+/// Which family of engine answers at this URL, within `limit`. Podman speaks Docker's API too, and says so in a header.
+pub(crate) async fn identify(url: &str, limit: Duration) -> Result<EngineKind> {
+    let unsupported = || Error::new(ErrorKind::Unsupported, "connect to", url, "only unix:// and tcp:// are");
+    let target = Target::parse(url).ok_or_else(unsupported)?;
+    let answer = http::send(&target, Call::get("/_ping", &[], Some(limit))).await;
+    let headers = answer.map_err(|failure| failure.into_error("connect to", url))?.headers().clone();
+    if headers.contains_key("Libpod-API-Version") {
+        Ok(EngineKind::Podman)
+    } else if headers.contains_key("Api-Version") {
+        Ok(EngineKind::Docker)
+    } else {
+        Err(Error::new(ErrorKind::Other, "connect to", url, "this is no container engine"))
+    }
+}
+
 /// A name or id ends up in a path, so it must be one.
 fn check_name(operation: &'static str, name: &str) -> Result<()> {
     let good = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
