@@ -170,12 +170,15 @@ impl FakeRuntime {
         })
     }
 
-    /// Disconnects everything from a network and removes it; containers that were on it cannot start again.
+    /// Disconnects what runs from a network and removes it. Containers that were on it cannot start again, though
+    /// those that do not run still name it: they only fail when they are started.
     pub fn user_removes_network(&self, name: &str) -> bool {
         self.with(|world| {
             let Some(network) = world.networks.remove(name) else { return false };
             for container in world.containers.values_mut() {
-                if container.network.as_ref().is_some_and(|(_, id)| *id == network.id) {
+                if container.is_running()
+                    && container.network.as_ref().is_some_and(|(_, id)| *id == network.id)
+                {
                     container.connected = false;
                 }
             }
