@@ -51,6 +51,11 @@ impl FakeRuntime {
         self.with(|world| world.host_ports.remove(&port));
     }
 
+    /// Whether a process of the host or a running container has this port.
+    pub fn is_port_taken(&self, port: u16) -> bool {
+        self.with(|world| world.port_holder(crate::PortBinding::loopback(0, port), "").is_some())
+    }
+
     /// A path that can be bind-mounted although it is not on this machine.
     pub fn add_host_path(&self, path: impl Into<PathBuf>) {
         let path = path.into();

@@ -56,7 +56,7 @@ impl ContainerRuntime for FakeRuntime {
         let asked = reference.to_owned();
         let found = self
             .call("pull", OPERATION, reference, |world| {
-                world.note("pull", reference, &Labels::default());
+                world.note("pull", reference, None, &Labels::default());
                 Ok(world.registry.get(&normal(reference)).cloned())
             })
             .await?;
@@ -102,11 +102,11 @@ impl ContainerRuntime for FakeRuntime {
             check_name(OPERATION, &spec.name)?;
             if let Some(network) = world.networks.get(&spec.name) {
                 let network = network.clone();
-                world.note("ensure_network", &spec.name, &network.labels);
+                world.note("ensure_network", &spec.name, Some(&network.labels), &spec.labels);
                 check_owner(OPERATION, &spec.name, &network.labels, &spec.labels)?;
                 return Ok(network);
             }
-            world.note("ensure_network", &spec.name, &spec.labels);
+            world.note("ensure_network", &spec.name, None, &spec.labels);
             world.check_disk(OPERATION, &spec.name)?;
             world.changed();
             Ok(world.add_network(&spec.name, &spec.labels))
@@ -117,10 +117,10 @@ impl ContainerRuntime for FakeRuntime {
     async fn remove_network(&self, name: &str) -> Result<()> {
         self.call("remove_network", "remove network", name, |world| {
             let Some(network) = world.networks.get(name).cloned() else {
-                world.note("remove_network", name, &Labels::default());
+                world.note("remove_network", name, None, &Labels::default());
                 return Ok(());
             };
-            world.note("remove_network", name, &network.labels);
+            world.note("remove_network", name, Some(&network.labels), &Labels::default());
             let uses = |container: &&FakeContainer| {
                 container.network.as_ref().is_some_and(|(_, id)| *id == network.id)
             };
@@ -142,11 +142,11 @@ impl ContainerRuntime for FakeRuntime {
             check_name(OPERATION, &spec.name)?;
             if let Some(volume) = world.volumes.get(&spec.name) {
                 let labels = volume.labels.clone();
-                world.note("ensure_volume", &spec.name, &labels);
+                world.note("ensure_volume", &spec.name, Some(&labels), &spec.labels);
                 check_owner(OPERATION, &spec.name, &labels, &spec.labels)?;
                 return Ok(Volume { name: spec.name.clone(), labels });
             }
-            world.note("ensure_volume", &spec.name, &spec.labels);
+            world.note("ensure_volume", &spec.name, None, &spec.labels);
             world.check_disk(OPERATION, &spec.name)?;
             world.changed();
             world.add_volume(&spec.name, &spec.labels);
@@ -158,7 +158,7 @@ impl ContainerRuntime for FakeRuntime {
     async fn remove_volume(&self, name: &str) -> Result<()> {
         self.call("remove_volume", "remove volume", name, |world| {
             let labels = world.volumes.get(name).map(|volume| volume.labels.clone());
-            world.note("remove_volume", name, &labels.clone().unwrap_or_default());
+            world.note("remove_volume", name, labels.as_ref(), &Labels::default());
             if labels.is_none() {
                 return Ok(());
             }
@@ -177,7 +177,7 @@ impl ContainerRuntime for FakeRuntime {
 
     async fn create(&self, spec: &ContainerSpec) -> Result<String> {
         self.call("create", "create container", &spec.name, |world| {
-            world.note("create", &spec.name, &spec.labels);
+            world.note_container("create", &spec.name, &spec.labels);
             let id = world.add_container(spec)?;
             world.changed();
             Ok(id)
@@ -187,7 +187,7 @@ impl ContainerRuntime for FakeRuntime {
 
     async fn start(&self, id: &str) -> Result<()> {
         self.call("start", "start container", id, |world| {
-            world.note_container("start", id);
+            world.note_container("start", id, &Labels::default());
             let container = world.container_mut("start container", id)?;
             match container.state {
                 ContainerState::Running | ContainerState::Stopping => return Ok(()),
@@ -208,7 +208,7 @@ impl ContainerRuntime for FakeRuntime {
     async fn stop(&self, id: &str, grace: Duration) -> Result<()> {
         const OPERATION: &str = "stop container";
         let stopping = self.call("stop", OPERATION, id, |world| {
-            world.note_container("stop", id);
+            world.note_container("stop", id, &Labels::default());
             let now = world.now;
             let outages = world.outages;
             let container = world.container_mut(OPERATION, id)?;
@@ -238,7 +238,7 @@ impl ContainerRuntime for FakeRuntime {
 
     async fn kill(&self, id: &str, signal: &str) -> Result<()> {
         self.call("kill", "kill container", id, |world| {
-            world.note_container("kill", id);
+            world.note_container("kill", id, &Labels::default());
             let now = world.now;
             let container = world.container_mut("kill container", id)?;
             if !container.is_running() {
@@ -264,7 +264,7 @@ impl ContainerRuntime for FakeRuntime {
 
     async fn remove(&self, id: &str) -> Result<()> {
         self.call("remove", "remove container", id, |world| {
-            world.note_container("remove", id);
+            world.note_container("remove", id, &Labels::default());
             if let Some(id) = world.find(id) {
                 world.changed();
                 world.erase(&id);

@@ -50,7 +50,7 @@ impl World {
             spec: full,
         };
         let (name, labels) = (container.name.clone(), container.spec.labels.clone());
-        self.execs.push(Write { at, method: "exec", name, labels, changed: true });
+        self.execs.push(Write { at, method: "exec", name, existed: true, labels, changed: true });
         Ok(begun)
     }
 }

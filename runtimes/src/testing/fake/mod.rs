@@ -63,7 +63,9 @@ pub struct Write {
     pub method: &'static str,
     /// Name of the object (as it was given, when there is no such object).
     pub name: String,
-    /// Labels of the object before the call, or those it was to be created with; none when it does not exist.
+    /// Whether there was an object of that name before the call.
+    pub existed: bool,
+    /// Labels of that object, or else those it was to be created with.
     pub labels: Labels,
     /// Whether the world is another one because of it.
     pub changed: bool,

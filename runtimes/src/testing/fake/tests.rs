@@ -396,17 +396,17 @@ async fn writes_are_logged_with_whose_object_it_was() {
     let writes: Vec<_> = engine
         .writes()
         .into_iter()
-        .map(|write| (write.method, write.name, write.labels == ours(), write.changed))
+        .map(|write| (write.method, write.name, write.existed, write.labels == ours(), write.changed))
         .collect();
     let expected = [
-        ("create", "db", true, true),
-        ("stop", "db", true, false),
-        ("kill", "foreign", false, true),
-        ("remove", "absent", false, false),
+        ("create", "db", false, true, true),
+        ("stop", "db", true, true, false),
+        ("kill", "foreign", true, false, true),
+        ("remove", "absent", false, false, false),
     ];
     assert_eq!(
         writes,
-        expected.map(|(method, name, ours, changed)| (method, name.to_owned(), ours, changed))
+        expected.map(|(method, name, existed, ours, done)| (method, name.to_owned(), existed, ours, done))
     );
 }
 

@@ -180,20 +180,22 @@ impl World {
             .ok_or_else(|| Error::new(ErrorKind::NotFound, operation, id_or_name, "no such container"))
     }
 
-    /// Notes a mutating call; [`changed`](Self::changed) tells later that it did something.
-    pub(super) fn note(&mut self, method: &'static str, name: &str, labels: &Labels) {
-        let at = self.elapsed();
-        self.writes.push(Write { at, method, name: name.into(), labels: labels.clone(), changed: false });
+    /// Notes a mutating call on an object with these labels, or for one that is to have `wanted`;
+    /// [`changed`](Self::changed) tells later that it did something.
+    pub(super) fn note(&mut self, method: &'static str, name: &str, have: Option<&Labels>, wanted: &Labels) {
+        let (at, existed) = (self.elapsed(), have.is_some());
+        let labels = have.unwrap_or(wanted).clone();
+        self.writes.push(Write { at, method, name: name.into(), existed, labels, changed: false });
     }
 
     /// Like [`note`](Self::note), on a container that may or may not exist.
-    pub(super) fn note_container(&mut self, method: &'static str, id_or_name: &str) {
+    pub(super) fn note_container(&mut self, method: &'static str, id_or_name: &str, wanted: &Labels) {
         let known = self.find(id_or_name).and_then(|id| self.containers.get(&id));
-        let (name, labels) = known.map_or_else(
-            || (id_or_name.to_owned(), Labels::default()),
-            |c| (c.name.clone(), c.spec.labels.clone()),
-        );
-        self.note(method, &name, &labels);
+        let known = known.map(|container| (container.name.clone(), container.spec.labels.clone()));
+        match known {
+            Some((name, labels)) => self.note(method, &name, Some(&labels), wanted),
+            None => self.note(method, id_or_name, None, wanted),
+        }
     }
 
     /// The call noted last changed the world.
