@@ -69,7 +69,6 @@ debootstrap() {
         --essential-hook='mkdir -p "$1/etc/postgresql-common"' \
         --essential-hook='echo "create_main_cluster = false" >"$1/etc/postgresql-common/createcluster.conf"' \
         --customize-hook='rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/*' \
-        --customize-hook='install -d -m 1777 "$1/data" "$1/var/lib/postgresql/data" "$1/docker-entrypoint-initdb.d"' \
         "$suite" "$out"
 }
 

@@ -52,14 +52,15 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
     [ -n "$password" ] || [ "$method" = trust ] ||
         fail "the database is not initialised and POSTGRES_PASSWORD is not set (or POSTGRES_HOST_AUTH_METHOD=trust)"
 
+    # The shell is PID 1 here and would ignore signals; stopping must not take the engine's whole grace period.
+    trap 'pg_ctl -D "$PGDATA" -m fast -w stop || true; exit 143' INT TERM
+
     # No fsync while setting up: nobody's data is at stake yet, and the server syncs when it is stopped below.
     # shellcheck disable=SC2086 # the arguments are words by contract
     initdb --username="$user" --pwfile=<(echo "${password:-unused}") --encoding=UTF8 --locale=C.UTF-8 --no-sync \
         --no-instructions --auth-local=trust --auth-host="$method" ${POSTGRES_INITDB_ARGS:-} -D "$PGDATA"
     echo "host all all all $method" >>"$PGDATA/pg_hba.conf"
 
-    # The shell is PID 1 here and would ignore signals; stopping must not take the engine's whole grace period.
-    trap 'pg_ctl -D "$PGDATA" -m fast -w stop; exit 143' INT TERM
     pg_ctl -D "$PGDATA" -o "-c listen_addresses='' -c fsync=off" -w start
 
     run_sql() { psql -v ON_ERROR_STOP=1 --no-psqlrc --no-password -U "$user" -d "$database" "$@"; }
