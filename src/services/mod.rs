@@ -1,8 +1,30 @@
-//! The kind Service.
+//! The kind Service: shared containers that agents connect to, kept running and healthy.
+//!
+//! One pass over a service goes [`observe`] → [`plan`] → execute → publish. [`plan`], [`backoff`] and [`health`] are
+//! pure; everything that is to be decided is decided there. Probes run beside the passes, one task per run of a
+//! service, and wake the loop only when their verdict changes.
+//!
+//! # Guarantees
+//!
+//! * Only objects that carry this project's labels are touched.
+//! * A data volume is removed only by `down --volumes`, and never used with another major version of its program.
+//! * A service that is not wanted running is never started; one that ends is started again with growing waits.
+
 pub mod backoff;
 pub mod env;
+mod execute;
 pub mod health;
+mod kind;
+pub mod names;
 pub mod observe;
 pub mod plan;
+pub mod ports;
 pub mod probe;
+mod prober;
+mod record;
+mod requests;
 pub mod spec;
+mod status;
+mod table;
+
+pub use kind::{Deps, Key, Services};

@@ -35,6 +35,11 @@ pub fn command(spec: &ServiceSpec) -> Option<Vec<String>> {
     }
 }
 
+/// Whether its health is found out by probing at all; otherwise running is healthy.
+pub fn is_probed(spec: &ServiceSpec) -> bool {
+    matches!(spec.probe, Probe::Http { .. } | Probe::Log(_)) || command(spec).is_some()
+}
+
 fn shell(script: &str, arguments: &[String]) -> Vec<String> {
     let mut command = vec!["sh".to_owned(), "-c".to_owned(), script.to_owned()];
     if !arguments.is_empty() {

@@ -1,0 +1,611 @@
+//! The kind Service on the generic controller: observe, plan, execute, publish.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tanuki_runtimes::{ContainerRuntime, Event, EventAction, ObjectKind as EngineObject};
+
+use super::backoff::Backoff;
+use super::health::HealthState;
+use super::observe::{self, World};
+use super::plan::{self, Seen, SeenImage, Wanted};
+use super::ports::{Claimant, PortBook};
+use super::record::{Failure, Memory, Record, Run};
+use super::spec::{self, Owner};
+use super::status;
+use crate::controller::{Clock, Kind, Next, PassError, Publisher, Wake, Waker};
+use crate::model::{
+    Condition, ConditionStatus, ContainerPhase, Desired, EventType, HealthWord, HostPort, ImageFacts,
+    LabelKey, Names, ObservedContainer, ServiceSpec, ServiceState, ServiceStatus, Snapshot, Time,
+};
+use crate::store::{Store, StoreError, Wish};
+
+/// Events a snapshot carries.
+const EVENTS: usize = 100;
+
+/// How often, and how long apart, to look again when the engine told of an end that its list does not show yet.
+const EXPECT_END: (u8, Duration) = (20, Duration::from_millis(50));
+
+/// What is looked at in one pass.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    /// What all services share: network and volumes.
+    Project,
+    /// One service.
+    Service(String),
+}
+
+/// What the kind needs from outside.
+#[derive(Debug, Clone)]
+pub struct Deps {
+    /// The engine.
+    pub runtime: Arc<dyn ContainerRuntime>,
+    /// Wishes and history.
+    pub store: Arc<Store>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Host ports.
+    pub ports: Arc<dyn PortBook>,
+    /// Whose objects these are.
+    pub owner: Owner,
+    /// What they are called.
+    pub names: Names,
+    /// Where state goes.
+    pub publisher: Publisher<Snapshot>,
+    /// The loop's ear.
+    pub waker: Waker<Key>,
+}
+
+/// Keeps a project's services as they should be.
+#[derive(Debug)]
+pub struct Services {
+    pub(super) deps: Deps,
+    memory: Mutex<Memory>,
+}
+
+impl Services {
+    /// The kind, for these services; see [`configure`](Self::configure) for later changes.
+    ///
+    /// # Errors
+    ///
+    /// The store failed.
+    pub fn new(deps: Deps, specs: BTreeMap<String, ServiceSpec>) -> Result<Arc<Self>, StoreError> {
+        let events = deps.store.events(u32::try_from(EVENTS).unwrap_or(u32::MAX))?;
+        deps.publisher.update(|snapshot| snapshot.events = events);
+        let memory = Mutex::new(Memory { specs, records: BTreeMap::new() });
+        Ok(Arc::new(Self { deps, memory }))
+    }
+
+    /// Takes another set of services, after the configuration changed.
+    pub fn configure(&self, specs: BTreeMap<String, ServiceSpec>) {
+        let newly_disabled: Vec<String> = {
+            let mut memory = self.lock();
+            let disabled = memory
+                .specs
+                .values()
+                .filter(|old| old.enabled && specs.get(&old.name).is_some_and(|new| !new.enabled))
+                .map(|old| old.name.clone())
+                .collect();
+            let Memory { specs: current, records } = &mut *memory;
+            for (name, spec) in &specs {
+                if current.get(name) != Some(spec)
+                    && let Some(record) = records.get_mut(name)
+                {
+                    // What failed with the old definition may do with the new one.
+                    record.forgive();
+                }
+            }
+            *current = specs;
+            disabled
+        };
+        for name in newly_disabled {
+            if let Err(error) = self.deps.store.set_desired(&name, Desired::Stopped, false) {
+                tracing::warn!(%error, service = name, "cannot stop a service that was disabled");
+            }
+        }
+        self.deps.waker.wake(Wake::All);
+    }
+
+    /// The engine told of something: look again, and distrust what was remembered of that container.
+    pub fn on_event(&self, event: &Event) {
+        let name = event.labels.get(LabelKey::NAME);
+        match (event.object, event.action, name) {
+            // Each probe is an event on some engines.
+            (EngineObject::Container, EventAction::Other, _) | (EngineObject::Image, _, _) => {}
+            (EngineObject::Container, action, Some(name)) => {
+                if let Some(record) = self.lock().records.get_mut(name) {
+                    record.stale = true;
+                    record.expect_end = if action == EventAction::Died { EXPECT_END.0 } else { 0 };
+                }
+                self.deps.waker.wake(Wake::Key(Key::Service(name.to_owned())));
+            }
+            _ => self.deps.waker.wake(Wake::All),
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Memory> {
+        // Each change leaves the memory consistent, and a pass that panicked is repeated from what is seen.
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn with_record<T>(&self, name: &str, use_record: impl FnOnce(&mut Record) -> T) -> T {
+        use_record(self.lock().records.entry(name.to_owned()).or_default())
+    }
+
+    pub(super) fn now(&self) -> Time {
+        self.deps.clock.now()
+    }
+
+    /// Records that something happened, in the store and in the snapshot.
+    pub(super) fn record_event(&self, kind: EventType, object: &str, reason: &str, message: &str) {
+        match self.deps.store.add_event(self.now(), kind, object, reason, message) {
+            Ok(event) => self.deps.publisher.update(|snapshot| {
+                snapshot.events.retain(|old| old.id != event.id);
+                snapshot.events.push(event);
+                let excess = snapshot.events.len().saturating_sub(EVENTS);
+                snapshot.events.drain(..excess);
+            }),
+            Err(error) => tracing::warn!(%error, object, reason, message, "cannot record an event"),
+        }
+    }
+
+    pub(super) fn wish(&self, name: &str) -> Result<Wish, PassError> {
+        let wish = self.deps.store.wish(name).map_err(PassError::new)?;
+        Ok(wish.unwrap_or(Wish { desired: Desired::Stopped, generation: 0, restart: false }))
+    }
+
+    async fn reconcile_service(self: &Arc<Self>, name: &str, world: &World) -> Result<Next, PassError> {
+        let spec = self.lock().specs.get(name).cloned();
+        let Some(spec) = spec else { return self.reconcile_orphan(name, world).await };
+        let wish = self.wish(name)?;
+        let wanted = spec::wanted(&spec, &self.deps.names, wish.desired, wish.restart);
+        self.load_memory(name)?;
+        let wish = self.note_spec(name, &wanted, wish)?;
+        let container = world.containers.get(name);
+        let recheck = self.follow_run(&wanted, container).await?;
+        let now = self.now();
+        let (unstartable, avoid, pulled) = self
+            .with_record(name, |record| (record.unstartable.clone(), record.avoid.clone(), record.pulled));
+        let mut seen = Seen {
+            container,
+            network: world.networks.contains(&wanted.network),
+            volumes: &world.volumes,
+            image: SeenImage::NotAsked,
+            pulled,
+            ports: &[],
+            unstartable: unstartable.as_deref(),
+        };
+        let mut ports = Vec::new();
+        if plan::will_create(&wanted, &seen) {
+            seen.image = self.look_at_image(&spec).await?;
+            match self.assign_ports(&spec, container, &avoid) {
+                Ok(assigned) => ports = assigned,
+                Err(message) => {
+                    return Ok(self.on_start_failed(
+                        &wanted,
+                        wish.generation,
+                        container,
+                        "PortTaken",
+                        message,
+                    ));
+                }
+            }
+        }
+        seen.ports = &ports;
+        let plan = {
+            let memory = self.lock();
+            let record = memory.records.get(name);
+            let backoff = record.map_or_else(Backoff::default, |record| record.backoff.clone());
+            plan::plan(&wanted, &seen, &backoff, record.and_then(|record| record.health.as_ref()), now)
+        };
+        self.save_memory(name)?;
+        self.publish(&wanted, &plan, container, wish.generation);
+        if plan.steps.is_empty() {
+            let wait = plan.deadline.map(|deadline| deadline.since(self.now()));
+            return Ok(match (recheck, wait) {
+                (Some(recheck), Some(wait)) => Next::After(recheck.min(wait)),
+                (Some(wait), None) | (None, Some(wait)) => Next::After(wait),
+                (None, None) => Next::Settled,
+            });
+        }
+        self.execute(&wanted, &plan, &wish, container).await
+    }
+
+    /// A container of ours that the configuration does not have any more.
+    async fn reconcile_orphan(self: &Arc<Self>, name: &str, world: &World) -> Result<Next, PassError> {
+        let Some(container) = world.containers.get(name) else {
+            self.lock().records.remove(name);
+            self.deps.publisher.update(|snapshot| {
+                snapshot.services.remove(name);
+            });
+            return Ok(Next::Settled);
+        };
+        let plan = plan::plan_orphan(container, 10_000);
+        for step in &plan.steps {
+            self.execute_removal(&step.action).await.map_err(PassError::new)?;
+        }
+        self.record_event(EventType::Normal, &format!("service/{name}"), "Removed", &plan.message);
+        Ok(Next::Again)
+    }
+
+    fn load_memory(&self, name: &str) -> Result<(), PassError> {
+        if self.with_record(name, |record| record.loaded) {
+            return Ok(());
+        }
+        let saved = self.deps.store.memory(name).map_err(PassError::new)?;
+        self.with_record(name, |record| {
+            record.loaded = true;
+            // What an older version wrote and this one cannot read only costs a restart count.
+            record.backoff = saved.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
+        });
+        Ok(())
+    }
+
+    fn save_memory(&self, name: &str) -> Result<(), PassError> {
+        let json = self.with_record(name, |record| serde_json::to_string(&record.backoff));
+        let json = json.map_err(PassError::new)?;
+        let saved = self.deps.store.memory(name).map_err(PassError::new)?;
+        if saved.as_deref() != Some(&json) {
+            self.deps.store.save_memory(name, &json).map_err(PassError::new)?;
+        }
+        Ok(())
+    }
+
+    /// A changed definition is a new generation.
+    fn note_spec(&self, name: &str, wanted: &Wanted, wish: Wish) -> Result<Wish, PassError> {
+        let noted = self.with_record(name, |record| record.noted_spec.as_deref() == Some(&*wanted.spec_hash));
+        if noted || wish.generation == 0 {
+            return Ok(wish);
+        }
+        self.deps.store.note_spec(name, &wanted.spec_hash).map_err(PassError::new)?;
+        self.with_record(name, |record| record.noted_spec = Some(wanted.spec_hash.clone()));
+        self.wish(name)
+    }
+
+    /// Compares the container with what was remembered: a run began, goes on, or ended. Returns when to look again if
+    /// the engine contradicts itself.
+    async fn follow_run(
+        self: &Arc<Self>,
+        wanted: &Wanted,
+        container: Option<&ObservedContainer>,
+    ) -> Result<Option<Duration>, PassError> {
+        let name = &wanted.spec.name;
+        match container {
+            None => {
+                self.with_record(name, |record| {
+                    record.end_run();
+                    record.backoff.on_stopped();
+                });
+                Ok(None)
+            }
+            Some(container) => match container.phase {
+                ContainerPhase::Running | ContainerPhase::Paused => self.follow_live(wanted, container).await,
+                ContainerPhase::Changing => Ok(None),
+                ContainerPhase::Created | ContainerPhase::Exited | ContainerPhase::Dead => {
+                    self.follow_end(wanted, container).await?;
+                    Ok(None)
+                }
+            },
+        }
+    }
+
+    async fn follow_live(
+        self: &Arc<Self>,
+        wanted: &Wanted,
+        container: &ObservedContainer,
+    ) -> Result<Option<Duration>, PassError> {
+        let name = &wanted.spec.name;
+        let known = self.with_record(name, |record| {
+            !record.stale
+                && record.backoff.running
+                && record.run.as_ref().is_some_and(|run| run.container_id == container.id)
+        });
+        if !known {
+            let started_at = match container.started_at {
+                Some(time) => time,
+                None => {
+                    let inspected = self.deps.runtime.inspect(&container.id).await.map_err(PassError::new)?;
+                    inspected.started_at.map_or_else(|| self.now(), Time::from)
+                }
+            };
+            let run = Run { container_id: container.id.clone(), started_at };
+            self.begin_run(wanted, container, run);
+        }
+        Ok(self.with_record(name, |record| {
+            record.expect_end = record.expect_end.saturating_sub(1);
+            record.stale = record.expect_end > 0;
+            record.stale.then_some(EXPECT_END.1)
+        }))
+    }
+
+    fn begin_run(self: &Arc<Self>, wanted: &Wanted, container: &ObservedContainer, run: Run) {
+        let name = &wanted.spec.name;
+        let now = self.now();
+        let begun = self.with_record(name, |record| {
+            if record.run.as_ref() == Some(&run) {
+                return false;
+            }
+            // The same run that an earlier controller saw is no restart.
+            let adopted = record.backoff.running && record.backoff.started_at == Some(run.started_at);
+            if !adopted {
+                record.backoff.on_running(run.started_at);
+            }
+            let id = run.id();
+            let probed = super::probe::is_probed(&wanted.spec);
+            record.health = Some(if probed {
+                HealthState::new(id, run.started_at, now)
+            } else {
+                HealthState::unprobed(id, run.started_at)
+            });
+            record.run = Some(run.clone());
+            record.prober = None;
+            true
+        });
+        if begun && super::probe::is_probed(&wanted.spec) {
+            self.spawn_prober(name, container.clone(), run);
+        }
+    }
+
+    async fn follow_end(&self, wanted: &Wanted, container: &ObservedContainer) -> Result<(), PassError> {
+        let name = &wanted.spec.name;
+        if !self.with_record(name, |record| record.backoff.running) {
+            self.with_record(name, Record::end_run);
+            return Ok(());
+        }
+        let detail = self.deps.runtime.inspect(&container.id).await.map_err(PassError::new)?;
+        let now = self.now();
+        let unwanted = wanted.desired == Desired::Running && !wanted.restart;
+        self.with_record(name, |record| {
+            record.end_run();
+            record.last_exit_code = detail.exit_code;
+            if unwanted {
+                record.backoff.on_ended(&wanted.spec.restart, now);
+            } else {
+                record.backoff.on_stopped();
+            }
+        });
+        if unwanted {
+            let code = detail.exit_code.map_or_else(|| "unknown".to_owned(), |code| code.to_string());
+            let memory = if detail.oom_killed { ", out of memory" } else { "" };
+            self.record_event(
+                EventType::Warning,
+                &format!("service/{name}"),
+                "Died",
+                &format!("ended with exit code {code}{memory}"),
+            );
+        }
+        Ok(())
+    }
+
+    async fn look_at_image(&self, spec: &ServiceSpec) -> Result<SeenImage, PassError> {
+        let image = self.deps.runtime.image(&spec.image).await.map_err(PassError::new)?;
+        Ok(match image {
+            None => SeenImage::Absent,
+            Some(image) => SeenImage::Present(ImageFacts {
+                data_version: spec::data_version(spec, &image.env),
+                id: image.id,
+            }),
+        })
+    }
+
+    /// Chooses host ports. Ports of the container that is about to be replaced stay the service's.
+    fn assign_ports(
+        &self,
+        spec: &ServiceSpec,
+        container: Option<&ObservedContainer>,
+        avoid: &[u16],
+    ) -> Result<Vec<(u16, u16)>, String> {
+        let mut assigned = Vec::new();
+        let wanted = spec.port.map(|port| (port, spec.host_port));
+        let further = spec.ports.iter().map(|mapping| (mapping.container, mapping.host));
+        for (container_port, host) in wanted.into_iter().chain(further) {
+            let own = container
+                .filter(|container| container.phase == ContainerPhase::Running)
+                .and_then(|container| container.host_port(container_port))
+                .filter(|own| host == HostPort::Auto || host == HostPort::Fixed(*own));
+            if let Some(own) = own.filter(|own| !avoid.contains(own)) {
+                assigned.push((container_port, own));
+                continue;
+            }
+            let claimant = Claimant {
+                project: self.deps.owner.project.clone(),
+                path: self.deps.owner.path.clone(),
+                service: spec.name.clone(),
+                container_port,
+            };
+            let port = self.deps.ports.assign(&claimant, host, avoid).map_err(|error| error.to_string())?;
+            assigned.extend(port.map(|port| (container_port, port)));
+        }
+        Ok(assigned)
+    }
+
+    pub(super) fn publish(
+        &self,
+        wanted: &Wanted,
+        plan: &crate::model::ServicePlan,
+        container: Option<&ObservedContainer>,
+        generation: u64,
+    ) {
+        let now = self.now();
+        let name = &wanted.spec.name;
+        let before = self.deps.publisher.current().services.get(name).cloned();
+        let status = self.with_record(name, |record| {
+            status::status(wanted, plan, container, record, generation, now, before.as_ref())
+        });
+        self.record_transition(before.as_ref(), &status);
+        self.deps.publisher.update(|snapshot| {
+            snapshot.services.insert(name.clone(), status);
+        });
+    }
+
+    fn record_transition(&self, before: Option<&ServiceStatus>, status: &ServiceStatus) {
+        let (object, ready) = (format!("service/{}", status.name), status.is_ready());
+        let was_ready = before.is_some_and(ServiceStatus::is_ready);
+        if ready && !was_ready {
+            self.record_event(EventType::Normal, &object, "Ready", "healthy");
+        }
+        let same =
+            before.is_some_and(|before| (before.state, &before.reason) == (status.state, &status.reason));
+        let trouble = matches!(status.state, ServiceState::Failed | ServiceState::Backoff)
+            || (status.state == ServiceState::Stopping && status.reason == "Unhealthy");
+        if trouble && !same {
+            self.record_event(EventType::Warning, &object, &status.reason, &status.message);
+        }
+    }
+
+    /// A step failed in a way that counts against the service. Returns when it is tried again.
+    pub(super) fn on_start_failed(
+        &self,
+        wanted: &Wanted,
+        generation: u64,
+        container: Option<&ObservedContainer>,
+        reason: &'static str,
+        message: String,
+    ) -> Next {
+        let now = self.now();
+        let name = &wanted.spec.name;
+        let wait = self.with_record(name, |record| {
+            record.backoff.on_start_failed(&wanted.spec.restart, now);
+            record.failure = Some(Failure { reason, message: message.clone() });
+            record.backoff.waits_until(now)
+        });
+        let plan = crate::model::ServicePlan {
+            steps: Vec::new(),
+            state: ServiceState::Pending,
+            reason: reason.into(),
+            message,
+            deadline: wait,
+        };
+        if let Err(error) = self.save_memory(name) {
+            tracing::warn!(%error, service = name, "cannot save what is remembered");
+        }
+        self.publish(wanted, &plan, container, generation);
+        let gave_up = self.with_record(name, |record| record.backoff.gave_up);
+        match wait {
+            Some(next) => Next::After(next.since(now)),
+            None if gave_up => Next::Settled,
+            None => Next::After(wanted.spec.restart.initial),
+        }
+    }
+
+    fn set_condition(
+        &self,
+        kind: &str,
+        status: ConditionStatus,
+        reason: &str,
+        message: &str,
+        generation: u64,
+    ) {
+        let now = self.now();
+        self.deps.publisher.update(|snapshot| {
+            let old = snapshot.conditions.iter().find(|old| old.kind == kind);
+            let last_transition =
+                old.filter(|old| old.status == status).map_or(now, |old| old.last_transition);
+            snapshot.conditions.retain(|old| old.kind != kind);
+            snapshot.conditions.push(Condition {
+                kind: kind.to_owned(),
+                status,
+                reason: reason.to_owned(),
+                message: message.to_owned(),
+                last_transition,
+                observed_generation: generation,
+            });
+            snapshot.conditions.sort_by(|a, b| a.kind.cmp(&b.kind));
+        });
+    }
+
+    /// The configuration on disk is good, or not; a bad one changes nothing but this.
+    pub fn on_config(&self, error: Option<&str>) {
+        match error {
+            None => self.set_condition("ConfigValid", ConditionStatus::True, "Loaded", "", 0),
+            Some(message) => {
+                self.set_condition("ConfigValid", ConditionStatus::False, "Invalid", message, 0);
+                self.record_event(EventType::Warning, "project", "ConfigInvalid", message);
+            }
+        }
+    }
+
+    pub(super) fn set_down(&self, done: bool, generation: u64) {
+        let status = if done { ConditionStatus::True } else { ConditionStatus::False };
+        self.set_condition("Down", status, if done { "Removed" } else { "Removing" }, "", generation);
+    }
+}
+
+#[async_trait]
+impl Kind for Arc<Services> {
+    type Key = Key;
+    type World = World;
+
+    async fn observe(&self) -> Result<World, PassError> {
+        observe::world(self.deps.runtime.as_ref(), &self.deps.owner).await.map_err(PassError::new)
+    }
+
+    fn keys(&self, world: &World) -> Vec<Key> {
+        let memory = self.lock();
+        let mut names: Vec<&String> = memory.specs.keys().chain(world.containers.keys()).collect();
+        names.sort();
+        names.dedup();
+        std::iter::once(Key::Project).chain(names.into_iter().cloned().map(Key::Service)).collect()
+    }
+
+    async fn reconcile(&self, key: &Key, world: &World) -> Result<Next, PassError> {
+        match key {
+            Key::Project => self.reconcile_project(world).await,
+            Key::Service(name) => self.reconcile_service(name, world).await,
+        }
+    }
+
+    fn on_observed(&self, result: Result<&World, &PassError>) {
+        let now = self.now();
+        let was_unavailable = self.deps.publisher.current().conditions.iter().any(|condition| {
+            condition.kind == "EngineAvailable" && condition.status == ConditionStatus::False
+        });
+        match result {
+            Ok(_) => {
+                self.set_condition("EngineAvailable", ConditionStatus::True, "Listed", "", 0);
+                self.deps.publisher.update(|snapshot| {
+                    // Only the first time: a later one would be news each pass, about nothing.
+                    snapshot.observed_at.get_or_insert(now);
+                });
+                if was_unavailable {
+                    self.record_event(EventType::Normal, "engine", "Available", "the engine answers again");
+                    self.deps.waker.wake(Wake::All);
+                }
+            }
+            Err(error) => {
+                self.set_condition(
+                    "EngineAvailable",
+                    ConditionStatus::False,
+                    "ListFailed",
+                    &error.message,
+                    0,
+                );
+                if !was_unavailable {
+                    self.record_event(EventType::Warning, "engine", "Unavailable", &error.message);
+                }
+                self.deps.publisher.update(|snapshot| {
+                    for status in snapshot.services.values_mut() {
+                        if status.state != ServiceState::External {
+                            status.state = ServiceState::Unknown;
+                            status.health = HealthWord::Unknown;
+                            status.reason = "EngineUnavailable".into();
+                            status.message = error.message.clone();
+                        }
+                    }
+                });
+            }
+        }
+    }
+
+    fn on_failed(&self, key: &Key, error: &PassError) {
+        let Key::Service(name) = key else { return };
+        self.deps.publisher.update(|snapshot| {
+            if let Some(status) = snapshot.services.get_mut(name) {
+                status.reason = "Retrying".into();
+                status.message = error.message.clone();
+            }
+        });
+    }
+}
