@@ -14,6 +14,7 @@ mod args;
 mod completions;
 mod config;
 mod context;
+pub mod daemon;
 mod env;
 mod error;
 mod init;

@@ -1,0 +1,261 @@
+//! A project's controller, put together: store, kinds, sources, socket. In this process, until it is told to end.
+
+mod watch;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tanuki_runtimes::ContainerRuntime;
+use thiserror::Error;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::api::{Clients, Lock, Server};
+use crate::controller::{self, Clock, Envelope, Handle, Options, Publisher, SystemClock, Waker};
+use crate::model::{
+    ControllerInfo, Desired, EngineSummary, ProjectId, Rejected, Request, ServiceSpec, ServiceState, Snapshot,
+};
+use crate::services::names::{self, ClaimFile};
+use crate::services::ports::LeaseFile;
+use crate::services::spec::Owner;
+use crate::services::{self, Deps, Services};
+use crate::store::Store;
+
+/// How long nothing may be wanted and nobody connected before a controller ends by itself.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// Reads the services from the configuration again; an error is for people.
+pub type Reload = Arc<dyn Fn() -> Result<BTreeMap<String, ServiceSpec>, String> + Send + Sync>;
+
+/// What a controller is put together from.
+#[derive(Clone)]
+pub struct Setup {
+    /// The project's id.
+    pub project: ProjectId,
+    /// The project's directory, canonical.
+    pub root: PathBuf,
+    /// `.tanuki/state`.
+    pub state_dir: PathBuf,
+    /// This user's state, shared by all projects.
+    pub user_state_dir: PathBuf,
+    /// The controller's socket.
+    pub socket: PathBuf,
+    /// Files whose change means that the configuration is read again.
+    pub config_files: Vec<PathBuf>,
+    /// The engine.
+    pub runtime: Arc<dyn ContainerRuntime>,
+    /// Base name of the network.
+    pub network: String,
+    /// The services now.
+    pub services: BTreeMap<String, ServiceSpec>,
+    /// The services after a change.
+    pub reload: Reload,
+}
+
+impl fmt::Debug for Setup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Setup").field("root", &self.root).finish_non_exhaustive()
+    }
+}
+
+/// Why a controller could not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// A file or directory cannot be made.
+    #[error("cannot use {path}: {source}")]
+    Io {
+        /// Which.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] crate::store::StoreError),
+    /// The engine failed.
+    #[error(transparent)]
+    Engine(#[from] tanuki_runtimes::Error),
+    /// No names could be chosen.
+    #[error(transparent)]
+    Names(#[from] names::NamesError),
+}
+
+/// A controller that runs in this process.
+#[derive(Debug)]
+pub struct Controller {
+    /// Speaks to it.
+    pub handle: Handle,
+    clients: Clients,
+    shutdown: CancellationToken,
+    tasks: TaskTracker,
+    ended: JoinHandle<()>,
+    _lock: Lock,
+}
+
+/// Starts the controller in this process, or returns `None` when another process has the project's lock.
+///
+/// # Errors
+///
+/// Files, the store or the engine failed.
+pub async fn start(setup: Setup) -> Result<Option<Controller>, StartError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    private_directory(&setup.state_dir)?;
+    let lock_path = setup.state_dir.join("controller.lock");
+    let lock = Lock::acquire(&lock_path, clock.now()).map_err(|source| io_error(&lock_path, source))?;
+    let Some(lock) = lock else { return Ok(None) };
+    let server = Server::bind(&setup.socket).map_err(|source| io_error(&setup.socket, source))?;
+
+    let store = Arc::new(Store::open(&setup.state_dir.join("tanuki.db"))?);
+    let owner = Owner { project: setup.project.clone(), path: setup.root.display().to_string() };
+    let claims = ClaimFile::new(&setup.user_state_dir);
+    let names = names::choose(
+        setup.runtime.as_ref(),
+        &store,
+        &claims,
+        &owner,
+        &setup.network,
+        setup.services.values(),
+    )
+    .await?;
+    let publisher = Publisher::new(first_snapshot(&setup, clock.as_ref()).await?);
+    let waker = Waker::default();
+    let deps = Deps {
+        runtime: Arc::clone(&setup.runtime),
+        store,
+        clock,
+        ports: Arc::new(LeaseFile::new(&setup.user_state_dir)),
+        owner,
+        names,
+        publisher: publisher.clone(),
+        waker: waker.clone(),
+    };
+    let services = Services::new(deps, setup.services.clone())?;
+    services.on_config(None);
+
+    let shutdown = CancellationToken::new();
+    let tasks = TaskTracker::new();
+    let clients = Clients::default();
+    let (handle, inbox) = Handle::new(publisher.subscribe());
+    let kind = Arc::new(Arc::clone(&services));
+    let ended = tokio::spawn(controller::run(kind, waker, Options::default(), shutdown.clone()));
+    tasks.spawn(services::follow_engine(Arc::clone(&services), shutdown.clone()));
+    tasks.spawn(answer(inbox, Arc::clone(&services), shutdown.clone()));
+    tasks.spawn(watch::follow_config(setup.config_files, setup.reload, services, shutdown.clone()));
+    let serving = server.serve(handle.clone(), clients.clone(), shutdown.clone());
+    tasks.spawn(async move {
+        if let Err(error) = serving.await {
+            tracing::error!(%error, "the controller's socket failed");
+        }
+    });
+    tasks.close();
+    Ok(Some(Controller { handle, clients, shutdown, tasks, ended, _lock: lock }))
+}
+
+impl Controller {
+    /// Ends the controller: passes under way may end, containers are not touched.
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        // Each ends with the token; a stuck one must not keep the process.
+        let _ended = timeout(Duration::from_secs(10), async {
+            let _passes = self.ended.await;
+            self.tasks.wait().await;
+        })
+        .await;
+    }
+
+    /// Waits until somebody asked the controller to end.
+    pub async fn shutdown_requested(&self) {
+        self.shutdown.cancelled().await;
+    }
+
+    /// Waits until nothing of the project has been wanted running, and nobody connected, for a minute.
+    pub async fn idle(&self) {
+        let mut snapshots = self.handle.snapshots();
+        let mut clients = self.clients.subscribe();
+        loop {
+            let busy = *clients.borrow_and_update() > 0 || !is_quiet(&snapshots.borrow_and_update());
+            tokio::select! {
+                biased;
+                changed = clients.changed() => if changed.is_err() { return },
+                changed = snapshots.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(IDLE), if !busy => return,
+            }
+        }
+    }
+}
+
+/// Whether nothing is wanted running and nothing is on its way.
+fn is_quiet(snapshot: &Snapshot) -> bool {
+    snapshot.observed_at.is_some()
+        && snapshot.services.values().all(|service| match service.state {
+            ServiceState::External => true,
+            ServiceState::Stopped => service.desired != Desired::Running,
+            _ => false,
+        })
+}
+
+async fn answer(mut inbox: mpsc::Receiver<Envelope>, services: Arc<Services>, shutdown: CancellationToken) {
+    loop {
+        let envelope = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            envelope = inbox.recv() => envelope,
+        };
+        let Some(Envelope { request, reply }) = envelope else { break };
+        tracing::info!(?request, "request");
+        let answer = match request {
+            Request::Shutdown {} => {
+                shutdown.cancel();
+                Ok(crate::model::Accepted::default())
+            }
+            request => services.request(&request),
+        };
+        // Nobody may be waiting any more.
+        let _unheard = reply.send(answer);
+    }
+    inbox.close();
+    while let Some(envelope) = inbox.recv().await {
+        let _unheard = envelope.reply.send(Err(Rejected::ShuttingDown));
+    }
+}
+
+async fn first_snapshot(setup: &Setup, clock: &dyn Clock) -> Result<Snapshot, StartError> {
+    let info = setup.runtime.info().await?;
+    Ok(Snapshot {
+        project: setup.project.clone(),
+        path: setup.root.display().to_string(),
+        controller: ControllerInfo {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            started_at: clock.now(),
+        },
+        engine: EngineSummary {
+            kind: info.kind.to_string(),
+            version: info.version,
+            endpoint: info.endpoint,
+            rootless: info.rootless,
+        },
+        services: BTreeMap::new(),
+        conditions: Vec::new(),
+        events: Vec::new(),
+        observed_at: None,
+    })
+}
+
+fn private_directory(path: &Path) -> Result<(), StartError> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|source| io_error(path, source))
+}
+
+fn io_error(path: &Path, source: std::io::Error) -> StartError {
+    StartError::Io { path: path.display().to_string(), source }
+}
