@@ -1,0 +1,66 @@
+//! Where effective values came from. Lines are looked up only when somebody asks, since each costs a reading.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::reader::{Reader, Seen};
+use super::source::Sources;
+use super::yaml;
+
+/// Where an effective value came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// A file as people know it, a template, a variable, a flag.
+    pub source: String,
+    /// Line in the file, from 1.
+    pub line: Option<usize>,
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.source)?;
+        self.line.map_or(Ok(()), |line| write!(f, ":{line}"))
+    }
+}
+
+/// Origins of the values of a configuration that are not built in.
+#[derive(Debug, Clone, Default)]
+pub struct Origins {
+    sources: Sources,
+    seen: BTreeMap<String, Seen>,
+    named: BTreeMap<String, &'static str>,
+}
+
+impl Origins {
+    /// Says that a value comes from a variable or flag.
+    pub(super) fn name(&mut self, path: &str, source: &'static str) {
+        self.named.insert(path.to_owned(), source);
+    }
+
+    /// Takes what a reader knows.
+    pub(super) fn take(&mut self, reader: Reader) {
+        self.sources = reader.sources;
+        self.seen = reader.seen;
+    }
+
+    /// Whether a value holds a secret of the environment.
+    pub(super) fn is_secret(&self, path: &str) -> bool {
+        let below = |key: &&String| {
+            key.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('['))
+        };
+        self.seen.iter().any(|(key, seen)| seen.secret && below(&key))
+    }
+
+    /// Where the value of a path came from, as `services.postgres.port`; none when it is built in.
+    pub fn get(&self, path: &str) -> Option<Origin> {
+        if let Some(source) = self.named.get(path) {
+            return Some(Origin { source: (*source).to_owned(), line: None });
+        }
+        let seen = self.seen.get(path)?;
+        let source = self.sources.get(seen.mark.source)?;
+        // A template's text is ours; its lines tell nobody anything.
+        let position = source.path.as_ref().and_then(|_| yaml::locate(&source.text, seen.mark.node));
+        Some(Origin { source: source.label.clone(), line: position.map(|position| position.line) })
+    }
+}

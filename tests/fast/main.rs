@@ -1,0 +1,3 @@
+//! Fast tests: no engine, no network.
+
+mod config;
