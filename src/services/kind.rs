@@ -2,31 +2,26 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use tanuki_runtimes::{ContainerRuntime, Event, EventAction, ObjectKind as EngineObject};
 
 use super::backoff::Backoff;
-use super::health::HealthState;
+use super::follow;
 use super::observe::{self, World};
-use super::plan::{self, Seen, SeenImage, Wanted};
+use super::plan::{self, Seen, SeenImage};
 use super::ports::{Claimant, PortBook};
-use super::record::{Failure, Memory, Record, Run};
+use super::record::{Memory, Record};
 use super::spec::{self, Owner};
-use super::status;
 use crate::controller::{Clock, Kind, Next, PassError, Publisher, Wake, Waker};
 use crate::model::{
-    Condition, ConditionStatus, ContainerPhase, Desired, EventType, HealthWord, HostPort, ImageFacts,
-    LabelKey, Names, ObservedContainer, ServiceSpec, ServiceState, ServiceStatus, Snapshot, Time,
+    ConditionStatus, ContainerPhase, Desired, EventType, HealthWord, HostPort, ImageFacts, LabelKey, Names,
+    ObservedContainer, ServiceSpec, ServiceState, Snapshot, Time,
 };
 use crate::store::{Store, StoreError, Wish};
 
 /// Events a snapshot carries.
 const EVENTS: usize = 100;
-
-/// How often, and how long apart, to look again when the engine told of an end that its list does not show yet.
-const EXPECT_END: (u8, Duration) = (20, Duration::from_millis(50));
 
 /// What is looked at in one pass.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -117,7 +112,7 @@ impl Services {
             (EngineObject::Container, action, Some(name)) => {
                 if let Some(record) = self.lock().records.get_mut(name) {
                     record.stale = true;
-                    record.expect_end = if action == EventAction::Died { EXPECT_END.0 } else { 0 };
+                    record.expect_end = if action == EventAction::Died { follow::EXPECT_END.0 } else { 0 };
                 }
                 self.deps.waker.wake(Wake::Key(Key::Service(name.to_owned())));
             }
@@ -230,155 +225,6 @@ impl Services {
         Ok(Next::Again)
     }
 
-    fn load_memory(&self, name: &str) -> Result<(), PassError> {
-        if self.with_record(name, |record| record.loaded) {
-            return Ok(());
-        }
-        let saved = self.deps.store.memory(name).map_err(PassError::new)?;
-        self.with_record(name, |record| {
-            record.loaded = true;
-            // What an older version wrote and this one cannot read only costs a restart count.
-            record.backoff = saved.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
-        });
-        Ok(())
-    }
-
-    fn save_memory(&self, name: &str) -> Result<(), PassError> {
-        let json = self.with_record(name, |record| serde_json::to_string(&record.backoff));
-        let json = json.map_err(PassError::new)?;
-        let saved = self.deps.store.memory(name).map_err(PassError::new)?;
-        if saved.as_deref() != Some(&json) {
-            self.deps.store.save_memory(name, &json).map_err(PassError::new)?;
-        }
-        Ok(())
-    }
-
-    /// A changed definition is a new generation.
-    fn note_spec(&self, name: &str, wanted: &Wanted, wish: Wish) -> Result<Wish, PassError> {
-        let noted = self.with_record(name, |record| record.noted_spec.as_deref() == Some(&*wanted.spec_hash));
-        if noted || wish.generation == 0 {
-            return Ok(wish);
-        }
-        self.deps.store.note_spec(name, &wanted.spec_hash).map_err(PassError::new)?;
-        self.with_record(name, |record| record.noted_spec = Some(wanted.spec_hash.clone()));
-        self.wish(name)
-    }
-
-    /// Compares the container with what was remembered: a run began, goes on, or ended. Returns when to look again if
-    /// the engine contradicts itself.
-    async fn follow_run(
-        self: &Arc<Self>,
-        wanted: &Wanted,
-        container: Option<&ObservedContainer>,
-    ) -> Result<Option<Duration>, PassError> {
-        let name = &wanted.spec.name;
-        match container {
-            None => {
-                self.with_record(name, |record| {
-                    record.end_run();
-                    record.backoff.on_stopped();
-                });
-                Ok(None)
-            }
-            Some(container) => match container.phase {
-                ContainerPhase::Running | ContainerPhase::Paused => self.follow_live(wanted, container).await,
-                ContainerPhase::Changing => Ok(None),
-                ContainerPhase::Created | ContainerPhase::Exited | ContainerPhase::Dead => {
-                    self.follow_end(wanted, container).await?;
-                    Ok(None)
-                }
-            },
-        }
-    }
-
-    async fn follow_live(
-        self: &Arc<Self>,
-        wanted: &Wanted,
-        container: &ObservedContainer,
-    ) -> Result<Option<Duration>, PassError> {
-        let name = &wanted.spec.name;
-        let known = self.with_record(name, |record| {
-            !record.stale
-                && record.backoff.running
-                && record.run.as_ref().is_some_and(|run| run.container_id == container.id)
-        });
-        if !known {
-            let started_at = match container.started_at {
-                Some(time) => time,
-                None => {
-                    let inspected = self.deps.runtime.inspect(&container.id).await.map_err(PassError::new)?;
-                    inspected.started_at.map_or_else(|| self.now(), Time::from)
-                }
-            };
-            let run = Run { container_id: container.id.clone(), started_at };
-            self.begin_run(wanted, container, run);
-        }
-        Ok(self.with_record(name, |record| {
-            record.expect_end = record.expect_end.saturating_sub(1);
-            record.stale = record.expect_end > 0;
-            record.stale.then_some(EXPECT_END.1)
-        }))
-    }
-
-    fn begin_run(self: &Arc<Self>, wanted: &Wanted, container: &ObservedContainer, run: Run) {
-        let name = &wanted.spec.name;
-        let now = self.now();
-        let begun = self.with_record(name, |record| {
-            if record.run.as_ref() == Some(&run) {
-                return false;
-            }
-            // The same run that an earlier controller saw is no restart.
-            let adopted = record.backoff.running && record.backoff.started_at == Some(run.started_at);
-            if !adopted {
-                record.backoff.on_running(run.started_at);
-            }
-            let id = run.id();
-            let probed = super::probe::is_probed(&wanted.spec);
-            record.health = Some(if probed {
-                HealthState::new(id, run.started_at, now)
-            } else {
-                HealthState::unprobed(id, run.started_at)
-            });
-            record.run = Some(run.clone());
-            record.prober = None;
-            true
-        });
-        if begun && super::probe::is_probed(&wanted.spec) {
-            self.spawn_prober(name, container.clone(), run);
-        }
-    }
-
-    async fn follow_end(&self, wanted: &Wanted, container: &ObservedContainer) -> Result<(), PassError> {
-        let name = &wanted.spec.name;
-        if !self.with_record(name, |record| record.backoff.running) {
-            self.with_record(name, Record::end_run);
-            return Ok(());
-        }
-        let detail = self.deps.runtime.inspect(&container.id).await.map_err(PassError::new)?;
-        let now = self.now();
-        let unwanted = wanted.desired == Desired::Running && !wanted.restart;
-        self.with_record(name, |record| {
-            record.end_run();
-            record.last_exit_code = detail.exit_code;
-            if unwanted {
-                record.backoff.on_ended(&wanted.spec.restart, now);
-            } else {
-                record.backoff.on_stopped();
-            }
-        });
-        if unwanted {
-            let code = detail.exit_code.map_or_else(|| "unknown".to_owned(), |code| code.to_string());
-            let memory = if detail.oom_killed { ", out of memory" } else { "" };
-            self.record_event(
-                EventType::Warning,
-                &format!("service/{name}"),
-                "Died",
-                &format!("ended with exit code {code}{memory}"),
-            );
-        }
-        Ok(())
-    }
-
     async fn look_at_image(&self, spec: &ServiceSpec) -> Result<SeenImage, PassError> {
         let image = self.deps.runtime.image(&spec.image).await.map_err(PassError::new)?;
         Ok(match image {
@@ -419,117 +265,6 @@ impl Services {
             assigned.extend(port.map(|port| (container_port, port)));
         }
         Ok(assigned)
-    }
-
-    pub(super) fn publish(
-        &self,
-        wanted: &Wanted,
-        plan: &crate::model::ServicePlan,
-        container: Option<&ObservedContainer>,
-        generation: u64,
-    ) {
-        let now = self.now();
-        let name = &wanted.spec.name;
-        let before = self.deps.publisher.current().services.get(name).cloned();
-        let status = self.with_record(name, |record| {
-            status::status(wanted, plan, container, record, generation, now, before.as_ref())
-        });
-        self.record_transition(before.as_ref(), &status);
-        self.deps.publisher.update(|snapshot| {
-            snapshot.services.insert(name.clone(), status);
-        });
-    }
-
-    fn record_transition(&self, before: Option<&ServiceStatus>, status: &ServiceStatus) {
-        let (object, ready) = (format!("service/{}", status.name), status.is_ready());
-        let was_ready = before.is_some_and(ServiceStatus::is_ready);
-        if ready && !was_ready {
-            self.record_event(EventType::Normal, &object, "Ready", "healthy");
-        }
-        let same =
-            before.is_some_and(|before| (before.state, &before.reason) == (status.state, &status.reason));
-        let trouble = matches!(status.state, ServiceState::Failed | ServiceState::Backoff)
-            || (status.state == ServiceState::Stopping && status.reason == "Unhealthy");
-        if trouble && !same {
-            self.record_event(EventType::Warning, &object, &status.reason, &status.message);
-        }
-    }
-
-    /// A step failed in a way that counts against the service. Returns when it is tried again.
-    pub(super) fn on_start_failed(
-        &self,
-        wanted: &Wanted,
-        generation: u64,
-        container: Option<&ObservedContainer>,
-        reason: &'static str,
-        message: String,
-    ) -> Next {
-        let now = self.now();
-        let name = &wanted.spec.name;
-        let wait = self.with_record(name, |record| {
-            record.backoff.on_start_failed(&wanted.spec.restart, now);
-            record.failure = Some(Failure { reason, message: message.clone() });
-            record.backoff.waits_until(now)
-        });
-        let plan = crate::model::ServicePlan {
-            steps: Vec::new(),
-            state: ServiceState::Pending,
-            reason: reason.into(),
-            message,
-            deadline: wait,
-        };
-        if let Err(error) = self.save_memory(name) {
-            tracing::warn!(%error, service = name, "cannot save what is remembered");
-        }
-        self.publish(wanted, &plan, container, generation);
-        let gave_up = self.with_record(name, |record| record.backoff.gave_up);
-        match wait {
-            Some(next) => Next::After(next.since(now)),
-            None if gave_up => Next::Settled,
-            None => Next::After(wanted.spec.restart.initial),
-        }
-    }
-
-    fn set_condition(
-        &self,
-        kind: &str,
-        status: ConditionStatus,
-        reason: &str,
-        message: &str,
-        generation: u64,
-    ) {
-        let now = self.now();
-        self.deps.publisher.update(|snapshot| {
-            let old = snapshot.conditions.iter().find(|old| old.kind == kind);
-            let last_transition =
-                old.filter(|old| old.status == status).map_or(now, |old| old.last_transition);
-            snapshot.conditions.retain(|old| old.kind != kind);
-            snapshot.conditions.push(Condition {
-                kind: kind.to_owned(),
-                status,
-                reason: reason.to_owned(),
-                message: message.to_owned(),
-                last_transition,
-                observed_generation: generation,
-            });
-            snapshot.conditions.sort_by(|a, b| a.kind.cmp(&b.kind));
-        });
-    }
-
-    /// The configuration on disk is good, or not; a bad one changes nothing but this.
-    pub fn on_config(&self, error: Option<&str>) {
-        match error {
-            None => self.set_condition("ConfigValid", ConditionStatus::True, "Loaded", "", 0),
-            Some(message) => {
-                self.set_condition("ConfigValid", ConditionStatus::False, "Invalid", message, 0);
-                self.record_event(EventType::Warning, "project", "ConfigInvalid", message);
-            }
-        }
-    }
-
-    pub(super) fn set_down(&self, done: bool, generation: u64) {
-        let status = if done { ConditionStatus::True } else { ConditionStatus::False };
-        self.set_condition("Down", status, if done { "Removed" } else { "Removing" }, "", generation);
     }
 }
 

@@ -13,6 +13,7 @@
 pub mod backoff;
 pub mod env;
 mod execute;
+mod follow;
 pub mod health;
 mod kind;
 mod look;
@@ -23,6 +24,7 @@ pub mod ports;
 pub mod probe;
 mod prober;
 mod record;
+mod report;
 mod requests;
 mod sources;
 pub mod spec;

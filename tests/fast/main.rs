@@ -1,3 +1,4 @@
 //! Fast tests: no engine, no network.
 
 mod config;
+mod tidy;
