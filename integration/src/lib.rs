@@ -1,1 +1,3 @@
-//! x
+//! Tanuki on real engines: what the tests of this crate share.
+
+pub mod engines;

@@ -1,0 +1,78 @@
+//! The engines of this machine, as `integration/engines.sh up` starts them.
+//!
+//! A test names its engine; one that is not there is an error, never a reason to skip.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tanuki_runtimes::ContainerRuntime;
+use tanuki_runtimes::discover::{self, Env, Preference, Runtime};
+
+/// The user that the rootless engine belongs to.
+const ROOTLESS_USER: &str = "tanuki-rootless";
+
+/// An image with a shell and the usual tools, and without an entrypoint, built by `integration/images.sh`.
+pub const PLAIN_IMAGE: &str = "tanuki-test/plain:1";
+
+/// An engine to test on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// Docker, as root.
+    Docker,
+    /// Podman, as root.
+    Podman,
+    /// Podman of an ordinary user.
+    PodmanRootless,
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Docker => "docker",
+            Self::Podman => "podman",
+            Self::PodmanRootless => "podman-rootless",
+        })
+    }
+}
+
+impl Engine {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Docker, Self::Podman, Self::PodmanRootless];
+
+    /// Its socket. `TANUKI_TEST_SOCKET_DOCKER`, `…_PODMAN` and `…_PODMAN_ROOTLESS` name other ones, for engines of
+    /// other versions.
+    pub fn socket(self) -> Result<PathBuf, String> {
+        let variable = format!("TANUKI_TEST_SOCKET_{}", self.to_string().to_uppercase().replace('-', "_"));
+        if let Some(path) = std::env::var_os(variable).filter(|path| !path.is_empty()) {
+            return Ok(path.into());
+        }
+        Ok(match self {
+            Self::Docker => "/var/run/docker.sock".into(),
+            Self::Podman => "/run/podman/podman.sock".into(),
+            Self::PodmanRootless => format!("/run/user/{}/podman/podman.sock", rootless_uid()?).into(),
+        })
+    }
+
+    /// An adapter for it, which has answered.
+    pub async fn connect(self) -> Result<Arc<dyn ContainerRuntime>, String> {
+        let runtime = match self {
+            Self::Docker => Runtime::Docker,
+            Self::Podman | Self::PodmanRootless => Runtime::Podman,
+        };
+        let socket = self.socket()?.display().to_string();
+        let preference = Preference { runtime, socket: Some(socket) };
+        let found = discover::connect(&Env::of_process(), &preference).await;
+        found.map_err(|error| format!("{error}; `integration/engines.sh up {self}` starts it"))
+    }
+}
+
+fn rootless_uid() -> Result<u32, String> {
+    let users = std::fs::read_to_string("/etc/passwd").map_err(|error| format!("/etc/passwd: {error}"))?;
+    let uid = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next() == Some(ROOTLESS_USER)).then(|| fields.nth(1)).flatten()?.parse().ok()
+    });
+    let hint = "`integration/engines.sh up podman-rootless` makes the user";
+    uid.ok_or_else(|| format!("there is no user {ROOTLESS_USER}; {hint}"))
+}
