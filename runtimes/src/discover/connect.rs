@@ -8,7 +8,7 @@ use futures_util::stream::{self, StreamExt};
 use tokio::time::timeout;
 
 use super::{Endpoint, Env, Preference, candidates, service};
-use crate::{ContainerRuntime, EngineKind, Error, ErrorKind, docker};
+use crate::{ContainerRuntime, EngineKind, Error, ErrorKind, docker, podman};
 
 /// How long one candidate may take to answer. They are asked at the same time; a Podman that its socket has yet to
 /// start needs most of this.
@@ -87,7 +87,7 @@ pub async fn connect(env: &Env, preference: &Preference) -> Result<Arc<dyn Conta
         while let Some((endpoint, answer)) = answers.next().await {
             let problem = match answer {
                 Ok(kind) if !preference.runtime.accepts(kind) => Problem::WrongKind(kind),
-                Ok(kind) => match adapter(Endpoint { kind, ..endpoint.clone() }) {
+                Ok(kind) => match adapter(&Endpoint { kind, ..endpoint.clone() }) {
                     Ok(runtime) => {
                         tracing::debug!(url = endpoint.url, source = endpoint.source, %kind, "found an engine");
                         return Some(runtime);
@@ -169,12 +169,9 @@ fn problem(endpoint: &Endpoint, error: Error) -> Problem {
     }
 }
 
-fn adapter(endpoint: Endpoint) -> crate::Result<Arc<dyn ContainerRuntime>> {
+fn adapter(endpoint: &Endpoint) -> crate::Result<Arc<dyn ContainerRuntime>> {
     Ok(match endpoint.kind {
-        EngineKind::Docker => Arc::new(docker::Docker::connect(&endpoint)?),
-        // The adapter is not there yet.
-        EngineKind::Podman => {
-            return Err(Error::new(ErrorKind::Unsupported, "connect to", endpoint.url, "Podman"));
-        }
+        EngineKind::Docker => Arc::new(docker::Docker::connect(endpoint)?),
+        EngineKind::Podman => Arc::new(podman::Podman::connect(&endpoint.url)?),
     })
 }
