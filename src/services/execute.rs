@@ -149,6 +149,8 @@ impl Services {
                     record.end_run();
                     record.backoff.on_stopped();
                 });
+                // The last one to go may be what the network waits for.
+                self.deps.waker.wake(Wake::Key(Key::Project));
                 self.record_event(
                     EventType::Normal,
                     object,

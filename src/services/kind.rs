@@ -221,6 +221,7 @@ impl Services {
         for step in &plan.steps {
             self.execute_removal(&step.action).await.map_err(PassError::new)?;
         }
+        self.deps.waker.wake(Wake::Key(Key::Project));
         self.record_event(EventType::Normal, &format!("service/{name}"), "Removed", &plan.message);
         Ok(Next::Again)
     }

@@ -1,4 +1,5 @@
 //! Fast tests: no engine, no network.
 
 mod config;
+mod plan;
 mod tidy;
