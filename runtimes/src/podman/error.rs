@@ -82,10 +82,6 @@ impl From<podman_api::Error> for Failure {
                 Self::Api { status, message: unrepeated(&message).to_owned() }
             }
             Api::SerdeJsonError(error) => Self::garbled(error),
-            // A name that does not fit into a path.
-            Api::Error(conn::Error::InvalidUri(error)) => {
-                Self::Api { status: StatusCode::BAD_REQUEST, message: error.to_string() }
-            }
             error => match io_cause(&error) {
                 Some(cause) => Self::Connect(cause),
                 None => Self::Broken(error.to_string()),
@@ -152,7 +148,12 @@ const TABLE: &[(&[&str], ErrorKind)] = &[
     (&["is being used", "has active endpoints", "has dependent containers"], ErrorKind::InUse),
     // A command that cannot be started; the text also says "permission denied", but it is the file's.
     (
-        &["attempted to invoke a command", "executable file not found", "oci permission denied"],
+        &[
+            "attempted to invoke a command",
+            "executable file not found",
+            "oci permission denied",
+            "no matching entries in",
+        ],
         ErrorKind::Invalid,
     ),
     (&["container state improper", "is not running", "is not paused"], ErrorKind::Conflict),
@@ -304,6 +305,7 @@ mod tests {
                  $PATH: OCI runtime attempted to invoke a command that was not found",
                 ErrorKind::Invalid,
             ),
+            (500, "unable to find user nouser: no matching entries in passwd file", ErrorKind::Invalid),
             (500, "something new", ErrorKind::Other),
         ];
         for (status, message, kind) in cases {

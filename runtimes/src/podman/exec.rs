@@ -3,6 +3,7 @@
 //! Podman leaves two `conmon` processes behind for each such command until its `exit_command_delay` is over (five
 //! minutes by default); its API has no way to say otherwise. So nothing may be run this way on a timer.
 
+use std::io;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -33,7 +34,12 @@ impl Podman {
             Some(limit) => within(limit, running).await,
             None => running.await,
         };
-        ran.map_err(|failure| failure.at(WHAT, id))
+        ran.map_err(|failure| match (&failure, spec.timeout) {
+            (Failure::Late, Some(limit)) => {
+                Error::new(ErrorKind::Timeout, WHAT, id, format!("the command did not end within {limit:?}"))
+            }
+            _ => failure.at(WHAT, id),
+        })
     }
 
     async fn run_unbounded(&self, id: &str, spec: &ExecSpec) -> Result<ExecOutput, Failure> {
@@ -114,13 +120,22 @@ async fn start(client: &Client, session: &str, tty: Option<TtySize>) -> Result<R
     within(START, client.hijack(&target, body.to_string().into_bytes())).await
 }
 
+/// Reads what there is. A command that ends without having read its input resets the connection: that is its end too,
+/// and if it was the engine's, asking for the exit code tells.
+async fn read(reader: &mut ReadHalf<Raw>, buffer: &mut [u8]) -> io::Result<usize> {
+    match reader.read(buffer).await {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(0),
+        read => read,
+    }
+}
+
 /// Reads both streams to their end, keeping what fits.
 async fn collect(reader: &mut ReadHalf<Raw>) -> Result<ExecOutput, Failure> {
     let mut output = ExecOutput::default();
     let mut frames = Frames::default();
     let mut buffer = vec![0; BUFFER];
     loop {
-        let read = reader.read(&mut buffer).await.map_err(Failure::broken)?;
+        let read = read(reader, &mut buffer).await.map_err(Failure::broken)?;
         if read == 0 {
             return Ok(output);
         }
@@ -171,7 +186,7 @@ fn output(reader: ReadHalf<Raw>, id: String, tty: bool) -> BoxStream<'static, Re
         }
         let mut buffer = vec![0; BUFFER];
         let mut pieces = Vec::new();
-        let read = match source.reader.read(&mut buffer).await {
+        let read = match read(&mut source.reader, &mut buffer).await {
             Ok(0) => return None,
             Ok(read) => read,
             Err(error) => {

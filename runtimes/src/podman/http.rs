@@ -257,6 +257,13 @@ impl std::ops::Deref for Target {
     }
 }
 
+/// A name for a path of podman-api's: it encodes nothing itself, and panics on what is no URL.
+pub(super) fn encoded(name: &str) -> String {
+    let mut text = String::new();
+    encode(name, &mut text);
+    text
+}
+
 fn encode(text: &str, into: &mut String) {
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::error::{Failure, pull_kind};
+use super::http::encoded;
 use super::{Podman, READ, wire, within};
 use crate::{Error, ErrorKind, Image, PullProgress, Result};
 
@@ -16,7 +17,7 @@ const PENDING: usize = 64;
 impl Podman {
     pub(super) async fn find_image(&self, reference: &str) -> Result<Option<Image>> {
         let Some(name) = self.local_image(reference).await? else { return Ok(None) };
-        let image = self.api.images().get(name.as_str());
+        let image = self.api.images().get(encoded(&name));
         let told = match within(READ, image.inspect()).await {
             Ok(told) => told,
             // Removed in between.
@@ -47,7 +48,7 @@ impl Podman {
     /// The name the engine has the image under, if it has it.
     pub(super) async fn local_image(&self, reference: &str) -> Result<Option<String>> {
         for name in local_names(reference) {
-            let image = self.api.images().get(name.as_str());
+            let image = self.api.images().get(encoded(&name));
             match within(READ, image.exists()).await {
                 Ok(true) => return Ok(Some(name)),
                 Ok(false) => {}

@@ -14,6 +14,8 @@
 //! * reads a stream chunk by chunk as if each were a whole document, or panics on one that is not: events, logs, exec;
 //! * sends `no_new_privileges` misspelt: the create request itself.
 //!
+//! It also panics on a name that is no part of a URL, so names are encoded before it gets them.
+//!
 //! # Guarantees
 //!
 //! * Each call that is not a stream has a time limit, ours: podman-api has none.
@@ -40,6 +42,7 @@ mod time;
 mod wire;
 
 use std::future::Future;
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -48,6 +51,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use hyper::Method;
 use serde_json::json;
+use tokio::net::TcpListener;
 use tokio::sync::OnceCell;
 
 use self::error::Failure;
@@ -164,6 +168,29 @@ impl Podman {
         Holder { name: Some(name.to_owned()), labels: found.map(|found| found.labels).unwrap_or_default() }
     }
 
+    /// The first host port of a container about to start that is in use.
+    ///
+    /// Rootless Podman 4.3 finds out too late: the start fails after three seconds, and the container's names stay
+    /// in the network's DNS with a dead address for as long as the network lives. So it is not let to try.
+    async fn port_in_use(&self, id: &str) -> Result<Option<u16>> {
+        if !matches!(self.client.endpoint(), Endpoint::Unix(_)) || !self.engine().await?.rootless {
+            return Ok(None);
+        }
+        let container = within(READ, inspected(&self.client, id)).await;
+        let container = container.map_err(|failure| failure.at("start container", id))?;
+        // A running one has its ports itself.
+        if container.state.running() {
+            return Ok(None);
+        }
+        for port in container.wanted_ports() {
+            match TcpListener::bind((port.host_ip, port.host_port)).await {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Ok(Some(port.host_port)),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        Ok(None)
+    }
+
     async fn list_containers(&self, filter: &ListFilter) -> Result<Vec<Container>> {
         let mut target = Target::new(&["containers", "json"]).query("all", "true");
         if !filter.labels.0.is_empty() {
@@ -260,9 +287,14 @@ impl ContainerRuntime for Podman {
     }
 
     async fn start(&self, id: &str) -> Result<()> {
+        const WHAT: &str = "start container";
+        if let Some(port) = self.port_in_use(id).await? {
+            let detail = format!("something listens on port {port} already");
+            return Err(Error::new(ErrorKind::PortTaken { port: Some(port) }, WHAT, id, detail));
+        }
         let target = Target::new(&["containers", id, "start"]);
         let started = within(START, self.client.done(Method::POST, &target)).await;
-        started.map(drop).map_err(|failure| failure.at("start container", id))
+        started.map(drop).map_err(|failure| failure.at(WHAT, id))
     }
 
     async fn stop(&self, id: &str, grace: Duration) -> Result<()> {

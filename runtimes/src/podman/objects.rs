@@ -3,6 +3,7 @@
 use podman_api::{models, opts};
 
 use super::error::Failure;
+use super::http::encoded;
 use super::{Podman, READ, WRITE, within};
 use crate::{Error, ErrorKind, Holder, Labels, Network, NetworkSpec, Result, Volume, VolumeSpec};
 
@@ -26,7 +27,7 @@ impl Podman {
             if !matches!(failure.kind(), ErrorKind::NameTaken(_)) {
                 return Err(failure.at(WHAT, &spec.name));
             }
-            match within(READ, self.api.networks().get(spec.name.as_str()).inspect()).await {
+            match within(READ, self.api.networks().get(encoded(&spec.name)).inspect()).await {
                 Ok(found) => {
                     let found = network(found);
                     return owned(WHAT, &found.name.clone(), found.labels.clone(), &spec.labels)
@@ -57,7 +58,7 @@ impl Podman {
             if !matches!(failure.kind(), ErrorKind::NameTaken(_)) {
                 return Err(failure.at(WHAT, &spec.name));
             }
-            match within(READ, self.api.volumes().get(spec.name.as_str()).inspect()).await {
+            match within(READ, self.api.volumes().get(encoded(&spec.name)).inspect()).await {
                 Ok(found) => {
                     let labels = to_labels(Some(found.labels));
                     owned(WHAT, &spec.name, labels.clone(), &spec.labels)?;
@@ -71,7 +72,7 @@ impl Podman {
 
     pub(super) async fn drop_network(&self, name: &str) -> Result<()> {
         const WHAT: &str = "remove network";
-        let reports = match within(WRITE, self.api.networks().get(name).delete()).await {
+        let reports = match within(WRITE, self.api.networks().get(encoded(name)).delete()).await {
             Ok(reports) => reports,
             Err(failure) if failure.kind() == ErrorKind::NotFound => return Ok(()),
             Err(failure) => return Err(failure.at(WHAT, name)),
@@ -83,7 +84,7 @@ impl Podman {
     }
 
     pub(super) async fn drop_volume(&self, name: &str) -> Result<()> {
-        match within(WRITE, self.api.volumes().get(name).delete()).await {
+        match within(WRITE, self.api.volumes().get(encoded(name)).delete()).await {
             Ok(()) => Ok(()),
             Err(failure) if failure.kind() == ErrorKind::NotFound => Ok(()),
             Err(failure) => Err(failure.at("remove volume", name)),
@@ -91,7 +92,7 @@ impl Podman {
     }
 
     pub(super) async fn volume_exists(&self, name: &str) -> Result<bool> {
-        within(READ, self.api.volumes().get(name).exists())
+        within(READ, self.api.volumes().get(encoded(name)).exists())
             .await
             .map_err(|failure| failure.at("look for volume", name))
     }

@@ -93,6 +93,9 @@ impl Podman {
         };
         // The output is a help for people: not having it is no reason to lose the result.
         let after = within(READ, inspected(&self.client, &before.id)).await.ok();
+        if !healthy && after.as_ref().is_some_and(|after| !after.state.running()) {
+            return Err(Error::new(ErrorKind::Conflict, WHAT, id, "the container stopped"));
+        }
         let run = after
             .and_then(|mut after| after.state.health.log.pop())
             .filter(|run| before.state.health.log.last().is_none_or(|last| last.start != run.start));

@@ -148,6 +148,8 @@ pub(super) struct Inspected {
     mounts: Vec<Mounted>,
     #[serde(default, deserialize_with = "or_default")]
     network_settings: NetworkSettings,
+    #[serde(default, deserialize_with = "or_default")]
+    host_config: HostConfig,
 }
 
 #[derive(Debug, Deserialize)]
@@ -210,6 +212,11 @@ struct HealthConfig {
 }
 
 impl Inspected {
+    /// The ports on the host that the container wants when it runs.
+    pub(super) fn wanted_ports(&self) -> Vec<PortBinding> {
+        bindings(&self.host_config.port_bindings)
+    }
+
     /// Whether the container's health command is `command`.
     pub(super) fn probes_with(&self, command: &[String]) -> bool {
         self.config
@@ -235,7 +242,33 @@ struct NetworkSettings {
     #[serde(default, deserialize_with = "or_default")]
     networks: BTreeMap<String, serde::de::IgnoredAny>,
     #[serde(default, deserialize_with = "or_default")]
-    ports: BTreeMap<String, Option<Vec<HostPort>>>,
+    ports: PortMap,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct HostConfig {
+    #[serde(default, deserialize_with = "or_default")]
+    port_bindings: PortMap,
+}
+
+/// `80/tcp` and where it is on the host.
+type PortMap = BTreeMap<String, Option<Vec<HostPort>>>;
+
+fn bindings(ports: &PortMap) -> Vec<PortBinding> {
+    let mut bindings = Vec::new();
+    for (inside, outside) in ports {
+        let Some(container_port) = inside.strip_suffix("/tcp").and_then(|port| port.parse().ok()) else {
+            continue;
+        };
+        for bound in outside.iter().flatten() {
+            if let Ok(host_port) = bound.host_port.parse() {
+                bindings.push(PortBinding { container_port, host_port, host_ip: address(&bound.host_ip) });
+            }
+        }
+    }
+    bindings.sort_unstable();
+    bindings
 }
 
 #[derive(Debug, Deserialize)]
@@ -253,18 +286,7 @@ impl From<Inspected> for Container {
         let started_at = time::rfc3339(&told.started_at);
         let state = state(&told.status, started_at.is_some());
         let over = over(state) && started_at.is_some();
-        let mut ports = Vec::new();
-        for (inside, outside) in inspected.network_settings.ports.iter().filter(|_| binds(state)) {
-            let Some(container_port) = inside.strip_suffix("/tcp").and_then(|port| port.parse().ok()) else {
-                continue;
-            };
-            for bound in outside.iter().flatten() {
-                if let Ok(host_port) = bound.host_port.parse() {
-                    ports.push(PortBinding { container_port, host_port, host_ip: address(&bound.host_ip) });
-                }
-            }
-        }
-        ports.sort_unstable();
+        let ports = if binds(state) { bindings(&inspected.network_settings.ports) } else { Vec::new() };
         let volumes = inspected.mounts.into_iter().filter(|mount| mount.kind == "volume");
         Self {
             id: inspected.id,
