@@ -6,8 +6,15 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::completions::CompletionsArgs;
 use super::config::ConfigArgs;
+use super::controller::ControllerArgs;
+use super::doctor::DoctorArgs;
+use super::down::DownArgs;
+use super::events::EventsArgs;
 use super::init::InitArgs;
 use super::output::Verbosity;
+use super::plan::PlanArgs;
+use super::service::ServiceArgs;
+use super::up::UpArgs;
 
 /// Keeps shared services and coding agents running on Docker or Podman.
 #[derive(Debug, Parser)]
@@ -73,6 +80,17 @@ pub enum Runtime {
     Podman,
 }
 
+impl Runtime {
+    /// As it is typed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Docker => "docker",
+            Self::Podman => "podman",
+        }
+    }
+}
+
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Format {
@@ -96,12 +114,32 @@ pub struct FormatArg {
 pub enum Command {
     /// Makes this directory a Tanuki project.
     Init(InitArgs),
+    /// Looks whether everything Tanuki needs is there, and says how to mend what is not.
+    Doctor(DoctorArgs),
     /// Checks and shows the configuration.
     Config(ConfigArgs),
+    /// Shows what the controller would do now, and why; changes nothing.
+    ///
+    /// Ends with exit code 0 when there is nothing to do, and 1 when there is.
+    Plan(PlanArgs),
+    /// Starts all enabled services and runs the controller in the foreground.
+    ///
+    /// Events are printed as they happen. Ctrl-C ends the controller; services keep running, but are no longer
+    /// watched over until the next command starts a controller in the background. `tanuki down` stops them.
+    Up(UpArgs),
+    /// Stops and removes everything of this project; data is kept unless asked.
+    Down(DownArgs),
+    /// Starts, stops, shows and enters shared services.
+    Service(ServiceArgs),
+    /// Shows what happened and why, newest last.
+    Events(EventsArgs),
     /// Prints a completion script for a shell.
     ///
     /// For bash, for example:
     /// tanuki completions bash > ~/.local/share/bash-completion/completions/tanuki
     #[command(verbatim_doc_comment)]
     Completions(CompletionsArgs),
+    /// Runs the project's controller; commands start it themselves.
+    #[command(hide = true)]
+    Controller(ControllerArgs),
 }

@@ -1,18 +1,21 @@
 //! What a command works on, found when it asks: the one place where the parts are put together.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tanuki_runtimes::{ContainerRuntime, discover};
 
+use super::daemon::Setup;
+use super::engine::engine_error;
 use super::{CliError, Env, Global, Output, Result, Runtime};
-use crate::config::{self, Config, ConfigError, Overrides, ProjectPaths, RuntimeKind, RuntimePreference};
-use crate::model::ServiceSpec;
+use crate::api;
+use crate::config::{self, Config, Overrides, ProjectPaths, RuntimeKind, RuntimePreference};
+use crate::model::{ProjectId, ServiceSpec};
 use crate::services::spec::Owner;
+use crate::store::Store;
 
 /// What a command works on. Everything is found lazily, so that each command pays only for what it uses.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Context {
     /// Flags of every command.
     pub global: Global,
@@ -32,15 +35,31 @@ pub struct Project {
 impl Project {
     /// One of its services.
     pub fn service(&self, name: &str) -> Result<&ServiceSpec> {
-        self.config.services.get(name).ok_or_else(|| {
-            CliError::unknown_service(name, self.config.services.keys().map(String::as_str))
-        })
+        self.config
+            .services
+            .get(name)
+            .ok_or_else(|| CliError::unknown_service(name, self.config.services.keys().map(String::as_str)))
     }
 
-    /// Whose objects its objects are.
+    /// Whose its objects on the engine are.
     pub fn owner(&self) -> Owner {
         Owner { project: self.paths.id(), path: self.paths.root.display().to_string() }
     }
+
+    /// Its store, where there is one; it is the controller that makes it.
+    pub fn existing_store(&self) -> Result<Option<Store>> {
+        existing_store(&self.paths)
+    }
+}
+
+/// The project's store, where there is one.
+pub(super) fn existing_store(paths: &ProjectPaths) -> Result<Option<Store>> {
+    let path = paths.state_dir.join("tanuki.db");
+    if !path.exists() {
+        return Ok(None);
+    }
+    let opened = Store::open(&path).map(Some);
+    opened.map_err(|error| CliError::failed("cannot use the project's store").because(&error))
 }
 
 impl Context {
@@ -55,7 +74,7 @@ impl Context {
             Some(directory) => self.env.cwd.join(directory),
             None => self.env.cwd.clone(),
         };
-        config::find_project(&start).map_err(config_error)
+        Ok(config::find_project(&start)?)
     }
 
     /// The project around the working directory, with its configuration.
@@ -65,7 +84,7 @@ impl Context {
 
     /// The project at these paths, with its configuration.
     pub fn load(&self, paths: ProjectPaths) -> Result<Project> {
-        let config = config::load(&paths, &self.config_env(), &self.overrides()).map_err(config_error)?;
+        let config = config::load(&paths, &self.config_env(), &self.overrides())?;
         Ok(Project { paths, config })
     }
 
@@ -103,23 +122,55 @@ impl Context {
     pub fn discover_env(&self) -> discover::Env {
         discover::Env {
             variables: self.env.vars.clone(),
+            uid: rustix::process::getuid().as_raw(),
             home: self.env.var("HOME").map(PathBuf::from),
-            ..discover::Env::of_process()
+            exists: Box::new(Path::exists),
+            read: Box::new(|path| std::fs::read_to_string(path).ok()),
         }
     }
 
     /// Files that are shared by all projects of this user: port leases and name claims.
     pub fn user_state_dir(&self) -> Result<PathBuf> {
-        let base = match (self.env.var("XDG_STATE_HOME").map(PathBuf::from), self.env.var("HOME")) {
-            (Some(base), _) if base.is_absolute() => base,
-            (_, Some(home)) => PathBuf::from(home).join(".local/state"),
-            (_, None) => {
-                return Err(CliError::usage("HOME is not set")
-                    .cause("port leases and name claims are kept under the home directory")
-                    .hint("set HOME, or XDG_STATE_HOME"));
-            }
-        };
+        let configured = self.env.var("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+        let home = self.env.var("HOME").map(|home| PathBuf::from(home).join(".local/state"));
+        let base = configured.or(home).ok_or_else(|| {
+            CliError::usage("HOME is not set")
+                .cause("port leases and name claims are kept under the home directory")
+                .hint("set HOME, or XDG_STATE_HOME")
+        })?;
         Ok(base.join("tanuki"))
+    }
+
+    /// Where the project's controller listens.
+    pub fn socket(&self, project: &ProjectId) -> PathBuf {
+        // One that is not there cannot be used; sudo, for example, leaves the variable of another user.
+        let runtime_dir = self.env.var("XDG_RUNTIME_DIR").map(Path::new).filter(|path| path.is_dir());
+        api::socket::path(project, runtime_dir)
+    }
+
+    /// What a controller of this project is put together from.
+    pub async fn setup(&self, project: Project) -> Result<Setup> {
+        let runtime = self.engine(&project).await?;
+        let config_files = std::iter::once(project.paths.config_file.clone())
+            .chain(self.config_env().user_config())
+            .collect();
+        let id = project.paths.id();
+        let (context, paths) = (self.clone(), project.paths.clone());
+        Ok(Setup {
+            socket: self.socket(&id),
+            project: id,
+            root: project.paths.root,
+            state_dir: project.paths.state_dir,
+            user_state_dir: self.user_state_dir()?,
+            config_files,
+            runtime,
+            network: project.config.network.name,
+            services: project.config.services,
+            reload: Arc::new(move || match context.load(paths.clone()) {
+                Ok(project) => Ok(project.config.services),
+                Err(error) => Err(error.message),
+            }),
+        })
     }
 
     /// Warns of what is not wrong with a configuration but should be looked at.
@@ -131,7 +182,7 @@ impl Context {
 }
 
 /// The preference as the search for an engine takes it.
-pub fn preference(preference: &RuntimePreference) -> discover::Preference {
+pub(super) fn preference(preference: &RuntimePreference) -> discover::Preference {
     discover::Preference {
         runtime: match preference.kind {
             RuntimeKind::Auto => discover::Runtime::Auto,
@@ -140,14 +191,4 @@ pub fn preference(preference: &RuntimePreference) -> discover::Preference {
         },
         socket: preference.socket.clone(),
     }
-}
-
-/// A configuration that cannot be used, for people.
-pub fn config_error(error: ConfigError) -> CliError {
-    todo!()
-}
-
-/// No engine, for people: what was tried, and what to do about the most promising candidate.
-pub fn engine_error(error: &discover::DiscoverError) -> CliError {
-    todo!()
 }

@@ -7,7 +7,11 @@ use std::error::Error as StdError;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
+use serde::{Deserialize, Serialize};
+use tanuki_runtimes::ErrorKind as EngineErrorKind;
+
 use super::text;
+use crate::config::{ConfigError, Diagnostic, Severity};
 
 /// What a command comes to.
 pub type Result<T = Exit, E = CliError> = std::result::Result<T, E>;
@@ -36,7 +40,8 @@ impl From<Exit> for ExitCode {
 }
 
 /// What kind of trouble; decides the exit code and nothing else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
     /// It failed.
     Failed,
@@ -51,7 +56,9 @@ pub enum ErrorKind {
 }
 
 /// Why a command did not do what it was asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// Serialised where a controller that cannot start tells the command that started it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CliError {
     /// Decides the exit code.
     pub kind: ErrorKind,
@@ -63,12 +70,22 @@ pub struct CliError {
     pub detail: Option<String>,
     /// What to do next.
     pub hints: Vec<String>,
+    /// What is wrong with the configuration; shown instead of all the rest, with the lines it is about.
+    #[serde(skip)]
+    pub config: Option<Box<ConfigError>>,
 }
 
 impl CliError {
     /// An error of a kind.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), causes: Vec::new(), detail: None, hints: Vec::new() }
+        Self {
+            kind,
+            message: message.into(),
+            causes: Vec::new(),
+            detail: None,
+            hints: Vec::new(),
+            config: None,
+        }
     }
 
     /// It failed (1).
@@ -152,7 +169,12 @@ impl CliError {
     }
 
     /// The error for people: `error: …`, its causes, its detail, its hints. Ends with a newline.
-    pub fn render(&self) -> String {
+    ///
+    /// `colour` is for the lines of a configuration; the rest is coloured by who prints it.
+    pub fn render(&self, colour: bool) -> String {
+        if let Some(config) = &self.config {
+            return format!("{}\n", config.render(colour));
+        }
         let mut text = format!("error: {}\n", text::one_line(&self.message));
         for cause in &self.causes {
             // Writing to a string cannot fail.
@@ -176,5 +198,55 @@ impl From<std::io::Error> for CliError {
             return Self::new(ErrorKind::BrokenPipe, "nobody reads the output");
         }
         Self::failed("cannot write the output").because(&error)
+    }
+}
+
+/// A configuration that cannot be used.
+impl From<ConfigError> for CliError {
+    fn from(error: ConfigError) -> Self {
+        let mut converted = Self::usage(error.to_string());
+        let located = |diagnostic: &Diagnostic| diagnostic.line.is_some();
+        if let [only] = error.diagnostics.as_slice()
+            && !located(only)
+        {
+            // About no line of a file: an error like any other.
+            converted.hints.extend(only.help.clone());
+            return converted;
+        }
+        let errors = error.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
+        converted.hints = errors.filter_map(|diagnostic| diagnostic.help.clone()).take(1).collect();
+        Self { config: Some(Box::new(error)), ..converted }
+    }
+}
+
+/// A failed engine call.
+impl From<tanuki_runtimes::Error> for CliError {
+    fn from(error: tanuki_runtimes::Error) -> Self {
+        let message = format!("cannot {} {}", error.operation, error.subject);
+        let failed = |kind| {
+            let failed = Self::new(kind, message.clone());
+            if error.detail.is_empty() { failed } else { failed.cause(error.detail.clone()) }
+        };
+        match &error.kind {
+            EngineErrorKind::Unavailable => failed(ErrorKind::Engine)
+                .hint("start the container engine; `tanuki doctor` shows what is wrong with it"),
+            EngineErrorKind::Denied => failed(ErrorKind::Engine)
+                .hint("this user may not use the engine; `tanuki doctor` shows what to do about it"),
+            EngineErrorKind::Timeout => failed(ErrorKind::Engine)
+                .hint("the engine does not answer in time; restart it, or try again when it is less busy"),
+            EngineErrorKind::NameTaken(holder) => {
+                let failed = failed(ErrorKind::Failed);
+                match holder.labels.get(tanuki_runtimes::Labels::PROJECT_PATH) {
+                    Some(path) => failed.hint(format!("the name belongs to the project in {path}")),
+                    None => failed.hint("somebody else made the object of that name; rename or remove it"),
+                }
+            }
+            EngineErrorKind::ImageMissing => {
+                failed(ErrorKind::Failed).hint("check `image:` in tanuki.yaml, or pull the image yourself")
+            }
+            EngineErrorKind::DiskFull => failed(ErrorKind::Failed)
+                .hint("make room where the engine keeps its data; `tanuki doctor` tells where"),
+            _ => failed(ErrorKind::Failed),
+        }
     }
 }

@@ -13,7 +13,7 @@ const TELL_AFTER: Duration = Duration::from_secs(3);
 
 /// A few lines below the results that say what is still going on.
 #[derive(Debug)]
-pub struct Live<'a> {
+pub(super) struct Live<'a> {
     out: &'a Output,
     shown: usize,
     told: Vec<String>,
@@ -22,12 +22,12 @@ pub struct Live<'a> {
 
 impl<'a> Live<'a> {
     /// Nothing goes on yet.
-    pub fn new(out: &'a Output) -> Self {
+    pub(super) fn new(out: &'a Output) -> Self {
         Self { out, shown: 0, told: Vec::new(), begun: Instant::now() }
     }
 
     /// Replaces what goes on.
-    pub fn update(&mut self, lines: &[String]) -> Result<()> {
+    pub(super) fn update(&mut self, lines: &[String]) -> Result<()> {
         if self.out.verbosity() == Verbosity::Quiet {
             return Ok(());
         }
@@ -46,13 +46,13 @@ impl<'a> Live<'a> {
     }
 
     /// Prints a line of the result above what goes on.
-    pub fn line(&mut self, line: &str) -> Result<()> {
+    pub(super) fn line(&mut self, line: &str) -> Result<()> {
         let erased = erase(std::mem::take(&mut self.shown));
         self.out.result(&format!("{erased}{line}\n"))
     }
 
     /// Takes away what goes on.
-    pub fn clear(&mut self) -> Result<()> {
+    pub(super) fn clear(&mut self) -> Result<()> {
         let erased = erase(std::mem::take(&mut self.shown));
         if erased.is_empty() { Ok(()) } else { self.out.result(&erased) }
     }

@@ -14,17 +14,30 @@ mod args;
 mod completions;
 mod config;
 mod context;
+mod controller;
 pub mod daemon;
+mod doctor;
+mod down;
+mod engine;
 mod env;
 mod error;
+mod events;
 mod init;
+mod live;
 pub mod output;
+mod plan;
+pub mod render;
+pub mod service;
+mod session;
+mod terminal;
 pub mod text;
+mod up;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tracing::level_filters::LevelFilter;
 
 pub use args::{Cli, Command, Format, FormatArg, Global, Runtime};
 pub use context::Context;
@@ -60,6 +73,7 @@ fn dispatch(cli: Cli, env: Env, out: &Output) -> Result {
         .enable_all()
         .build()
         .map_err(|error| CliError::failed("cannot start").because(&error))?;
+    trace(&global, &env, &command);
     let context = Context::new(global, env);
     let result = runtime.block_on(Box::pin(command_future(&context, &command, out)));
     // A blocking read (of a terminal, of a slow disk) must not hold up the end of the process.
@@ -70,7 +84,30 @@ fn dispatch(cli: Cli, env: Env, out: &Output) -> Result {
 async fn command_future(context: &Context, command: &Command, out: &Output) -> Result {
     match command {
         Command::Init(args) => init::run(context, args, out).await,
+        Command::Doctor(args) => doctor::run(context, args, out).await,
         Command::Config(args) => config::run(context, args, out).await,
+        Command::Plan(args) => plan::run(context, args, out).await,
+        Command::Up(args) => up::run(context, args, out).await,
+        Command::Down(args) => down::run(context, args, out).await,
+        Command::Service(args) => service::run(context, args, out).await,
+        Command::Events(args) => events::run(context, args, out).await,
         Command::Completions(args) => completions::run(args, out),
+        Command::Controller(args) => controller::run(context, args).await,
     }
+}
+
+/// Says what goes on below on standard error: of a controller, which has its log there, and of commands with `-v`.
+fn trace(global: &Global, env: &Env, command: &Command) {
+    let controller = matches!(command, Command::Controller(_));
+    let level = match (env.var("TANUKI_LOG").and_then(|level| level.parse().ok()), global.verbose) {
+        (Some(level), _) => level,
+        (None, 0) if controller => LevelFilter::INFO,
+        (None, 0) => return,
+        (None, 1) => LevelFilter::INFO,
+        (None, _) => LevelFilter::DEBUG,
+    };
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_ansi(false);
+    // Set once per process; a second time only fails in tests.
+    drop(subscriber.try_init());
 }

@@ -130,6 +130,16 @@ impl Output {
         Ok(())
     }
 
+    /// Passes on what a program wrote to its standard error.
+    ///
+    /// # Errors
+    ///
+    /// A closed pipe.
+    pub fn error_bytes(&self, bytes: &[u8]) -> Result<(), CliError> {
+        io::stderr().lock().write_all(bytes)?;
+        Ok(())
+    }
+
     /// Prints one line of a result.
     ///
     /// # Errors
@@ -161,6 +171,16 @@ impl Output {
         self.line(&json)
     }
 
+    /// Asks a question, on standard error so that results stay clean.
+    ///
+    /// # Errors
+    ///
+    /// Nobody can read it.
+    pub fn prompt(&self, question: &str) -> Result<(), CliError> {
+        io::stderr().lock().write_all(super::text::one_line(question).as_bytes())?;
+        Ok(())
+    }
+
     /// Says something that is not the result: on standard error, not when quiet.
     pub fn remark(&self, tone: Tone, text: &str) {
         if self.verbosity > Verbosity::Quiet {
@@ -179,15 +199,22 @@ impl Output {
         if error.kind == ErrorKind::BrokenPipe {
             return;
         }
-        let text = error.render();
-        let coloured: String = text
-            .split_inclusive('\n')
-            .map(|line| match line.split_once(' ') {
-                Some((label @ "error:", rest)) => format!("{} {rest}", self.stderr.paint(Tone::Bad, label)),
-                Some((label @ "hint:", rest)) => format!("{} {rest}", self.stderr.paint(Tone::Good, label)),
-                _ => line.to_owned(),
-            })
-            .collect();
+        let text = error.render(self.stderr.colour);
+        let coloured: String = if error.config.is_some() {
+            text
+        } else {
+            text.split_inclusive('\n')
+                .map(|line| match line.split_once(' ') {
+                    Some((label @ "error:", rest)) => {
+                        format!("{} {rest}", self.stderr.paint(Tone::Bad, label))
+                    }
+                    Some((label @ "hint:", rest)) => {
+                        format!("{} {rest}", self.stderr.paint(Tone::Good, label))
+                    }
+                    _ => line.to_owned(),
+                })
+                .collect()
+        };
         self.to_stderr(&coloured);
     }
 

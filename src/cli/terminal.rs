@@ -15,14 +15,14 @@ use tokio::sync::mpsc;
 use super::{CliError, Exit, Output, Result};
 
 /// What a terminal that does not tell its size is taken for.
-pub const USUAL_SIZE: TtySize = TtySize { columns: 80, rows: 24 };
+pub(super) const USUAL_SIZE: TtySize = TtySize { columns: 80, rows: 24 };
 
 /// Pieces of input that may wait for the program to read them.
 const INPUT_QUEUE: usize = 16;
 
 /// A terminal that hands every key to the program, until this is dropped.
 #[derive(Debug)]
-pub struct RawMode {
+pub(super) struct RawMode {
     before: Termios,
 }
 
@@ -32,7 +32,7 @@ impl RawMode {
     /// # Errors
     ///
     /// Standard input is not a terminal, or no longer there.
-    pub fn enter() -> io::Result<Self> {
+    pub(super) fn enter() -> io::Result<Self> {
         let before = tcgetattr(io::stdin())?;
         let mut raw = before.clone();
         raw.make_raw();
@@ -44,17 +44,17 @@ impl RawMode {
 impl Drop for RawMode {
     fn drop(&mut self) {
         // The terminal may be gone; then there is nothing to restore.
-        drop(tcsetattr(io::stdin(), OptionalActions::Now, &self.before));
+        _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
     }
 }
 
 /// Whether a person sits at both ends, so that a program can have a terminal of its own.
-pub fn is_interactive() -> bool {
+pub(super) fn is_interactive() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal()
 }
 
 /// The size of the terminal, where there is one.
-pub fn size() -> Option<TtySize> {
+pub(super) fn size() -> Option<TtySize> {
     let size = tcgetwinsize(io::stdout()).ok()?;
     (size.ws_col > 0 && size.ws_row > 0).then_some(TtySize { columns: size.ws_col, rows: size.ws_row })
 }
@@ -67,8 +67,9 @@ pub fn size() -> Option<TtySize> {
 /// # Errors
 ///
 /// The connection broke, or nobody reads the output.
-pub async fn connect(program: Interactive, tty: bool, out: &Output) -> Result {
-    let failed = |what: &str, error: &(dyn std::error::Error + 'static)| CliError::failed(what).because(error);
+pub(super) async fn connect(program: Interactive, tty: bool, out: &Output) -> Result {
+    let failed =
+        |what: &str, error: &(dyn std::error::Error + 'static)| CliError::failed(what).because(error);
     let mut signals = Signals::new(tty).map_err(|error| failed("cannot listen to signals", &error))?;
     let raw = if tty {
         Some(RawMode::enter().map_err(|error| failed("cannot use the terminal", &error))?)
@@ -104,7 +105,8 @@ pub async fn connect(program: Interactive, tty: bool, out: &Output) -> Result {
         }
     }
     drop(raw);
-    let code = control.exit_code().await.map_err(|error| failed("cannot tell how the program ended", &error))?;
+    let code =
+        control.exit_code().await.map_err(|error| failed("cannot tell how the program ended", &error))?;
     // The low byte, as a shell would have it.
     Ok(Exit(u8::try_from(code & 0xff).unwrap_or(u8::MAX)))
 }

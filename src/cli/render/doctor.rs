@@ -12,6 +12,8 @@ use crate::cli::text;
 pub enum Level {
     /// As it should be.
     Ok,
+    /// Nothing to judge.
+    Note,
     /// Works, but somebody may want to look.
     Warning,
     /// Something will not work.
@@ -22,6 +24,7 @@ impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Ok => "ok",
+            Self::Note => "-",
             Self::Warning => "warning",
             Self::Failure => "failure",
         })
@@ -45,6 +48,11 @@ impl Check {
     /// As it should be.
     pub fn ok(name: impl Into<String>, message: impl Into<String>) -> Self {
         Self { name: name.into(), level: Level::Ok, message: message.into(), mend: None }
+    }
+
+    /// Nothing to judge, but worth knowing.
+    pub fn note(name: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { name: name.into(), level: Level::Note, message: message.into(), mend: None }
     }
 
     /// Worth a look, with what to do about it.

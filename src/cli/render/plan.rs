@@ -20,7 +20,10 @@ pub struct PlanLine {
 pub fn is_settled(plans: &[PlanLine]) -> bool {
     plans.iter().all(|line| {
         line.plan.steps.is_empty()
-            && !matches!(line.plan.state, ServiceState::Failed | ServiceState::Backoff | ServiceState::Unknown)
+            && !matches!(
+                line.plan.state,
+                ServiceState::Failed | ServiceState::Backoff | ServiceState::Unknown
+            )
     })
 }
 
@@ -60,7 +63,9 @@ fn action(action: &StepAction) -> String {
         StepAction::PullImage { image } => format!("pull image {image}"),
         StepAction::EnsureNetwork { network } => format!("create network {network}"),
         StepAction::EnsureVolume { volume, .. } => format!("create volume {volume}"),
-        StepAction::Create { container, ports } if ports.is_empty() => format!("create container {container}"),
+        StepAction::Create { container, ports } if ports.is_empty() => {
+            format!("create container {container}")
+        }
         StepAction::Create { container, ports } => {
             let ports: Vec<String> =
                 ports.iter().map(|(inside, host)| format!("127.0.0.1:{host}->{inside}")).collect();

@@ -65,7 +65,8 @@ fn port(status: &ServiceStatus) -> String {
 }
 
 fn uptime(status: &ServiceStatus, now: Time) -> Option<String> {
-    let runs = matches!(status.state, ServiceState::Running | ServiceState::Starting | ServiceState::Stopping);
+    let runs =
+        matches!(status.state, ServiceState::Running | ServiceState::Starting | ServiceState::Stopping);
     status.started_at.filter(|_| runs).map(|started| text::duration(now.since(started)))
 }
 

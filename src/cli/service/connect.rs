@@ -22,7 +22,10 @@ pub(super) async fn run(context: &Context, args: &ConnectArgs, out: &Output) -> 
     let spec = project.service(&args.name)?;
     if let Some(external) = &spec.external {
         return Err(CliError::failed(format!("service '{}' is external", args.name))
-            .cause(format!("it is run by somebody else at {}, so there is no container to enter", external.host))
+            .cause(format!(
+                "it is run by somebody else at {}, so there is no container to enter",
+                external.host
+            ))
             .hint("connect to it with a client of your own"));
     }
     let engine = context.engine(&project).await?;

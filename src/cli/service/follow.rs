@@ -10,8 +10,8 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt as _;
 use tanuki_runtimes::{
-    Container, ContainerRuntime, ContainerState, EventAction, EventFilter, Labels, LogLine, LogOptions, ObjectKind,
-    Result,
+    Container, ContainerRuntime, ContainerState, EventAction, EventFilter, Labels, LogLine, LogOptions,
+    ObjectKind, Result,
 };
 use tokio::time::{sleep, timeout};
 
@@ -168,7 +168,11 @@ async fn stream<E>(
 }
 
 /// Waits until there may be output after the run of `ended`, and returns the service's container.
-async fn next_run(engine: &Arc<dyn ContainerRuntime>, labels: &Labels, ended: Option<&Container>) -> Container {
+async fn next_run(
+    engine: &Arc<dyn ContainerRuntime>,
+    labels: &Labels,
+    ended: Option<&Container>,
+) -> Container {
     loop {
         let filter = EventFilter { labels: labels.clone(), since: None };
         let mut events = match engine.events(&filter).await {

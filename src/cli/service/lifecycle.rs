@@ -1,5 +1,6 @@
 //! `tanuki service start`, `stop` and `restart`: ask the controller, then watch it happen.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::Args;
@@ -8,10 +9,11 @@ use tanuki_runtimes::LogOptions;
 use tokio::time::{Instant, timeout};
 
 use super::settle::{self, Goal, Interrupted, Outcome, Progress, Verdict};
-use crate::cli::context::{Project, Session};
+use crate::cli::context::Project;
 use crate::cli::live::Live;
 use crate::cli::output::Tone;
 use crate::cli::render::trouble;
+use crate::cli::session::Session;
 use crate::cli::{CliError, Context, Exit, Output, Result, now, text};
 use crate::model::{Request, ServiceState, ServiceStatus};
 
@@ -71,14 +73,16 @@ pub(super) async fn start(context: &Context, args: &StartArgs, out: &Output) -> 
 pub(super) async fn stop(context: &Context, args: &StopArgs, out: &Output) -> Result {
     let project = project(context, args.name.as_deref())?;
     let names = args.name.iter().cloned().collect();
-    let watch = Watch { title: "Stopping services...", goal: Goal::Stopped, patience: args.wait.wait_timeout };
+    let watch =
+        Watch { title: "Stopping services...", goal: Goal::Stopped, patience: args.wait.wait_timeout };
     watch.run(context, &project, Request::ServiceStop { names }, out).await
 }
 
 pub(super) async fn restart(context: &Context, args: &RestartArgs, out: &Output) -> Result {
     let project = project(context, Some(&args.name))?;
     let request = Request::ServiceRestart { name: args.name.clone() };
-    let watch = Watch { title: "Restarting services...", goal: Goal::Ready, patience: args.wait.wait_timeout };
+    let watch =
+        Watch { title: "Restarting services...", goal: Goal::Ready, patience: args.wait.wait_timeout };
     watch.run(context, &project, request, out).await
 }
 
@@ -108,47 +112,24 @@ struct Watch {
 impl Watch {
     async fn run(self, context: &Context, project: &Project, request: Request, out: &Output) -> Result {
         let deadline = Instant::now() + self.patience;
-        let session = context.controller(project).await?;
-        let result = self.watch(context, project, &session, request, deadline, out).await;
-        session.finish().await;
-        result
-    }
-
-    async fn watch(
-        &self,
-        context: &Context,
-        project: &Project,
-        session: &Session,
-        request: Request,
-        deadline: Instant,
-        out: &Output,
-    ) -> Result {
-        let accepted = session.request(request).await?;
+        let (mut session, accepted) = context.ask(project, &request).await?;
         out.line(self.title)?;
         let mut live = Live::new(out);
-        let mut written = Ok(());
-        let report = |progress: Progress<'_>| {
-            if written.is_ok() {
-                written = match progress {
-                    Progress::Settled(outcome) => live.line(&self.line(outcome, out)),
-                    Progress::Waiting(waiting) => {
-                        let lines: Vec<String> = waiting.into_iter().map(|status| going_on(status)).collect();
-                        live.update(&lines)
-                    }
-                };
+        let mut wanted = accepted.services;
+        let mut outcomes = Vec::new();
+        let interrupted = loop {
+            let (settled, interrupted) = self.settle(&session, &wanted, deadline, &mut live, out).await?;
+            wanted.retain(|name, _| !settled.iter().any(|outcome| &outcome.name == name));
+            outcomes.extend(settled);
+            if interrupted != Some(Interrupted::ControllerGone) || Instant::now() >= deadline {
+                break interrupted;
             }
+            // What was asked for is written down: the next controller goes on with it.
+            session.finish().await;
+            session = context.controller(project).await?;
         };
-        let mut snapshots = session.snapshots();
-        let settled =
-            settle::settle(&mut snapshots, &accepted.services, self.goal, deadline, report).await;
         live.clear()?;
         drop(live);
-        written?;
-        let outcomes = settled.map_err(|interrupted| self.interrupted(interrupted))?;
-        let late = outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Waiting);
-        for outcome in late {
-            out.line(&self.line(outcome, out))?;
-        }
         let mut exit = Exit::DONE;
         for outcome in outcomes.iter().filter(|outcome| outcome.verdict != Verdict::Done) {
             let error = self.explain(context, project, outcome).await;
@@ -156,7 +137,39 @@ impl Watch {
             // A failure outweighs a wait that was too short.
             exit = if exit == Exit::FAILED { exit } else { error.exit() };
         }
-        Ok(exit)
+        session.finish().await;
+        interrupted.map_or(Ok(exit), |interrupted| Err(interrupted_error(interrupted)))
+    }
+
+    /// Watches until all is settled, printing how it goes. Also tells what put an end to it.
+    async fn settle(
+        &self,
+        session: &Session,
+        wanted: &BTreeMap<String, u64>,
+        deadline: Instant,
+        live: &mut Live<'_>,
+        out: &Output,
+    ) -> Result<(Vec<Outcome>, Option<Interrupted>)> {
+        let mut written = Ok(());
+        let mut outcomes = Vec::new();
+        let report = |progress: Progress<'_>| {
+            if written.is_err() {
+                return;
+            }
+            written = match progress {
+                Progress::Settled(outcome) => {
+                    outcomes.push(outcome.clone());
+                    live.line(&self.line(outcome, out))
+                }
+                Progress::Waiting(waiting) => {
+                    let lines: Vec<String> = waiting.into_iter().map(going_on).collect();
+                    live.update(&lines)
+                }
+            };
+        };
+        let ended = settle::settle(&mut session.snapshots(), wanted, self.goal, deadline, report).await;
+        written?;
+        Ok((outcomes, ended.err()))
     }
 
     /// The line that says where a service ended up.
@@ -188,17 +201,6 @@ impl Watch {
         humantime::format_duration(self.patience).to_string()
     }
 
-    fn interrupted(&self, interrupted: Interrupted) -> CliError {
-        match interrupted {
-            Interrupted::ControllerGone => CliError::failed("the controller ended before the services were ready")
-                .hint("its log is .tanuki/state/controller.log; run the command again to start another one"),
-            Interrupted::EngineUnavailable(why) => CliError::engine("the container engine cannot be reached")
-                .cause(why)
-                .hint("start the engine; services come back by themselves once it answers")
-                .hint("`tanuki doctor` shows what was tried"),
-        }
-    }
-
     /// Why a service is not where it should be, with its last words.
     async fn explain(&self, context: &Context, project: &Project, outcome: &Outcome) -> CliError {
         let name = &outcome.name;
@@ -213,7 +215,9 @@ impl Watch {
             _ => CliError::failed(format!("service '{name}' {what}")),
         };
         let Some(status) = &outcome.status else {
-            return error.cause("the controller knows nothing of it").hint("`tanuki service status` shows more");
+            return error
+                .cause("the controller knows nothing of it")
+                .hint("`tanuki service status` shows more");
         };
         let why = trouble(status, now());
         error = error.cause(why.strip_prefix(&format!("{name}: ")).unwrap_or(&why));
@@ -238,9 +242,20 @@ impl Watch {
     }
 }
 
+/// Why no answer will come.
+pub(in crate::cli) fn interrupted_error(interrupted: Interrupted) -> CliError {
+    match interrupted {
+        Interrupted::ControllerGone => CliError::failed("the controller ended before it was done")
+            .hint("its log is .tanuki/state/controller.log; run the command again to start another one"),
+        Interrupted::EngineUnavailable(why) => CliError::engine("the container engine cannot be reached")
+            .cause(why)
+            .hint("start the engine; services come back by themselves once it answers")
+            .hint("`tanuki doctor` shows what was tried"),
+    }
+}
+
 fn section(title: &str, lines: impl IntoIterator<Item = String>) -> String {
-    let lines: String =
-        lines.into_iter().map(|line| format!("    {}\n", text::log_line(&line))).collect();
+    let lines: String = lines.into_iter().map(|line| format!("    {}\n", text::log_line(&line))).collect();
     format!("  {title}:\n{lines}")
 }
 

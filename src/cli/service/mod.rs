@@ -13,6 +13,7 @@ mod status;
 use clap::{Args, Subcommand};
 
 pub use client::command as client_command;
+pub(super) use lifecycle::interrupted_error;
 
 use super::{Context, Output, Result};
 

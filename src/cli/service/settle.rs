@@ -52,7 +52,7 @@ pub struct Outcome {
 /// What happens while waiting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress<'a> {
-    /// One service is settled.
+    /// One service is settled, or its time is over.
     Settled(&'a Outcome),
     /// These are still on their way.
     Waiting(Vec<&'a ServiceStatus>),
@@ -94,9 +94,8 @@ pub async fn settle(
     goal: Goal,
     deadline: Instant,
     mut report: impl FnMut(Progress<'_>),
-) -> Result<Vec<Outcome>, Interrupted> {
+) -> Result<(), Interrupted> {
     let mut pending = wanted.clone();
-    let mut outcomes = Vec::new();
     let mut engine_away_since = None;
     loop {
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
@@ -115,11 +114,10 @@ pub async fn settle(
                 pending.remove(name);
                 let outcome = Outcome { name: name.clone(), verdict, status: status.cloned() };
                 report(Progress::Settled(&outcome));
-                outcomes.push(outcome);
             }
         }
         if pending.is_empty() {
-            return Ok(outcomes);
+            return Ok(());
         }
         report(Progress::Waiting(pending.keys().filter_map(|name| snapshot.services.get(name)).collect()));
         let wake = match engine_trouble(&snapshot) {
@@ -140,12 +138,11 @@ pub async fn settle(
             Ok(Err(_closed)) => return Err(Interrupted::ControllerGone),
             Err(_elapsed) if Instant::now() < deadline => {}
             Err(_elapsed) => {
-                outcomes.extend(pending.into_keys().map(|name| Outcome {
-                    verdict: Verdict::Waiting,
-                    status: snapshot.services.get(&name).cloned(),
-                    name,
-                }));
-                return Ok(outcomes);
+                for name in pending.into_keys() {
+                    let status = snapshot.services.get(&name).cloned();
+                    report(Progress::Settled(&Outcome { name, verdict: Verdict::Waiting, status }));
+                }
+                return Ok(());
             }
         }
     }

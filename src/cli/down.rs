@@ -1,0 +1,130 @@
+//! `tanuki down`: nothing of this project on the engine but its volumes, or not even those.
+
+use std::io::{self, BufRead as _, IsTerminal as _};
+use std::time::Duration;
+
+use clap::Args;
+use tokio::time::{Instant, timeout_at};
+
+use super::context::Project;
+use super::output::Tone;
+use super::service::settle::{Interrupted, engine_trouble};
+use super::session::Session;
+use super::{CliError, Context, Exit, Output, Result, text};
+use crate::model::{ConditionStatus, Request, ServiceState, Snapshot, VolumeSource};
+
+/// Arguments of `tanuki down`.
+#[derive(Debug, Args)]
+pub struct DownArgs {
+    /// Removes the volumes too, with all their data; asks first.
+    #[arg(long)]
+    pub volumes: bool,
+    /// Gives up waiting after this long, with exit code 4.
+    #[arg(long, value_name = "DURATION", default_value = "120s", value_parser = humantime::parse_duration)]
+    wait_timeout: Duration,
+}
+
+pub(super) async fn run(context: &Context, args: &DownArgs, out: &Output) -> Result {
+    let project = context.project()?;
+    if args.volumes {
+        confirm(context, &project, out)?;
+    }
+    let deadline = Instant::now() + args.wait_timeout;
+    let (session, accepted) = context.ask(&project, &Request::Down { volumes: args.volumes }).await?;
+    out.line("Stopping services...")?;
+    let generation = accepted.project.unwrap_or_default();
+    let last = watch(&session, generation, deadline, out).await;
+    if last.is_ok() {
+        // It has nothing left to keep; without this it would end by itself a minute later.
+        drop(session.request(Request::Shutdown {}).await);
+    }
+    session.finish().await;
+    last?;
+    out.line(if args.volumes {
+        "Removed containers, network and volumes."
+    } else {
+        "Removed containers and network; data volumes are kept."
+    })?;
+    Ok(Exit::DONE)
+}
+
+/// Watches until nothing is left, telling of each service that is gone.
+async fn watch(session: &Session, generation: u64, deadline: Instant, out: &Output) -> Result<()> {
+    let mut snapshots = session.snapshots();
+    let mut told: Vec<String> = Vec::new();
+    loop {
+        let snapshot = std::sync::Arc::clone(&snapshots.borrow_and_update());
+        let done = is_down(&snapshot, generation);
+        for (name, status) in &snapshot.services {
+            let gone = status.state == ServiceState::Stopped && (done || status.container_id.is_none());
+            if gone && !told.contains(name) {
+                out.line(&format!("  {} {} removed", out.paint(Tone::Good, "✓"), text::one_line(name)))?;
+                told.push(name.clone());
+            }
+        }
+        if done {
+            return Ok(());
+        }
+        match timeout_at(deadline, snapshots.changed()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_closed)) => {
+                return Err(super::service::interrupted_error(Interrupted::ControllerGone));
+            }
+            Err(_elapsed) => return Err(late(&snapshot)),
+        }
+    }
+}
+
+fn is_down(snapshot: &Snapshot, generation: u64) -> bool {
+    snapshot.conditions.iter().any(|condition| {
+        condition.kind == "Down"
+            && condition.status == ConditionStatus::True
+            && condition.observed_generation >= generation
+    })
+}
+
+fn late(snapshot: &Snapshot) -> CliError {
+    if let Some(why) = engine_trouble(snapshot) {
+        return super::service::interrupted_error(Interrupted::EngineUnavailable(why));
+    }
+    let mut error = CliError::timed_out("not everything is down yet");
+    for status in snapshot.services.values() {
+        if !matches!(status.state, ServiceState::Stopped | ServiceState::External) {
+            error = error.cause(format!("{}: {} {}", status.name, status.state, status.message));
+        }
+    }
+    error.hint("the controller goes on; `tanuki service status` shows how it is")
+}
+
+/// Asks whether data may go. Without somebody to ask, `--yes` has to say so.
+fn confirm(context: &Context, project: &Project, out: &Output) -> Result<()> {
+    if context.global.yes {
+        return Ok(());
+    }
+    let volumes: Vec<&str> = project
+        .config
+        .services
+        .values()
+        .flat_map(|spec| &spec.volumes)
+        .filter_map(|mount| match &mount.source {
+            VolumeSource::Named(name) => Some(name.as_str()),
+            VolumeSource::Bind(_) => None,
+        })
+        .collect();
+    let what = if volumes.is_empty() { "this project's volumes".to_owned() } else { volumes.join(", ") };
+    if !io::stdin().is_terminal() {
+        return Err(CliError::usage("--volumes would delete data, and there is nobody to ask")
+            .cause(format!("it removes {what} with everything in them"))
+            .hint("add --yes if that is meant"));
+    }
+    out.prompt(&format!("Remove {what} with all data? This cannot be undone. [y/N] "))?;
+    let mut answer = String::new();
+    io::stdin()
+        .lock()
+        .read_line(&mut answer)
+        .map_err(|error| CliError::failed("cannot read the answer").because(&error))?;
+    if matches!(answer.trim(), "y" | "Y" | "yes" | "Yes") {
+        return Ok(());
+    }
+    Err(CliError::failed("nothing was removed").cause("the answer was not yes"))
+}

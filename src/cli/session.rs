@@ -1,0 +1,294 @@
+//! A command's connection to its project's controller: one that runs, one it starts, or one inside the command.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tanuki_runtimes::ContainerRuntime;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::context::{Project, existing_store};
+use super::daemon::{self, Controller, StartError};
+use super::{CliError, Context, Result, Runtime, now};
+use crate::api::{self, Client, ClientError, Launch, LaunchError};
+use crate::controller::{Handle, HandleError};
+use crate::model::{
+    Accepted, ControllerInfo, EngineSummary, HealthWord, Rejected, Request, ServicePlan, ServiceState,
+    ServiceStatus, Snapshot,
+};
+use crate::services::names::{self, NamesError};
+use crate::services::{self, Looked, observe};
+
+/// This program's version.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Where the variable says that no background process is wanted.
+const INLINE: &str = "TANUKI_CONTROLLER";
+
+/// A log that has grown over this is put aside when a controller starts.
+const LOG_LIMIT: u64 = 4 << 20;
+
+/// How long a look waits for a controller that has just started to see how things are.
+const FIRST_LOOK: Duration = Duration::from_millis(1000);
+
+/// How often a controller that goes away is replaced.
+const TRIES: u32 = 5;
+
+/// A controller to speak to.
+#[derive(Debug)]
+pub struct Session {
+    handle: Handle,
+    inline: Option<Controller>,
+}
+
+impl Session {
+    /// The newest snapshot, and every later one.
+    pub fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.handle.snapshots()
+    }
+
+    /// Asks this controller, and no other one, for something.
+    pub async fn request(&self, request: Request) -> Result<Accepted> {
+        Ok(self.handle.request(request).await?)
+    }
+
+    /// Ends the connection, and the controller where it runs inside the command.
+    pub async fn finish(self) {
+        if let Some(controller) = self.inline {
+            controller.stop().await;
+        }
+    }
+}
+
+impl Context {
+    /// The project's controller. Where none runs, one is started: in the background, or inside this command where
+    /// `TANUKI_CONTROLLER=inline`.
+    pub async fn controller(&self, project: &Project) -> Result<Session> {
+        let inline = self.env.var(INLINE) == Some("inline");
+        for _ in 0..TRIES {
+            if inline {
+                let setup = self.setup(self.load(project.paths.clone())?).await?;
+                if let Some(controller) = daemon::start(setup).await? {
+                    let session = Session { handle: controller.handle.clone(), inline: Some(controller) };
+                    return Ok(session);
+                }
+                // Another process has the lock; it can be spoken to as soon as it listens.
+                match Client::new(&self.socket(&project.paths.id())).connect().await {
+                    Ok(handle) => return self.same_engine(Session { handle, inline: None }),
+                    Err(ClientError::NotRunning) => sleep(Duration::from_millis(100)).await,
+                    Err(error) => return Err(LaunchError::from(error).into()),
+                }
+            } else {
+                let handle = api::connect_or_start(&self.launch(project)?).await?;
+                return self.same_engine(Session { handle, inline: None });
+            }
+        }
+        Err(CliError::failed("the project's controller cannot be reached")
+            .cause("another process holds the project's lock, and does not listen")
+            .hint("its pid is in .tanuki/state/controller.lock"))
+    }
+
+    /// Asks the controller for something; one that goes away meanwhile is replaced and asked again.
+    pub async fn ask(&self, project: &Project, request: &Request) -> Result<(Session, Accepted)> {
+        let mut tries = TRIES;
+        loop {
+            let session = self.controller(project).await?;
+            match session.handle.request(request.clone()).await {
+                Ok(accepted) => return Ok((session, accepted)),
+                Err(HandleError::Gone | HandleError::Rejected(Rejected::ShuttingDown)) if tries > 0 => {
+                    tries -= 1;
+                    session.finish().await;
+                    sleep(Duration::from_millis(50)).await;
+                }
+                Err(error) => {
+                    session.finish().await;
+                    return Err(error.into());
+                }
+            }
+        }
+    }
+
+    /// How the project is now: from its controller. Where none runs, one is started if something is wanted running;
+    /// else the engine is looked at, and nothing is changed.
+    pub async fn look(&self) -> Result<Snapshot> {
+        let paths = self.paths()?;
+        match Client::new(&self.socket(&paths.id())).snapshot().await {
+            Ok(snapshot) if snapshot.observed_at.is_some() => return Ok(snapshot),
+            Ok(_) | Err(ClientError::NotRunning) => {}
+            Err(error) => return Err(LaunchError::from(error).into()),
+        }
+        let project = self.load(paths)?;
+        let wanted = match existing_store(&project.paths)? {
+            Some(store) => store
+                .wanted_running()
+                .map_err(|error| CliError::failed("cannot read the project's store").because(&error))?,
+            None => Vec::new(),
+        };
+        let runs =
+            |name: &String| project.config.services.get(name).is_some_and(|spec| spec.external.is_none());
+        if !wanted.iter().any(runs) {
+            return self.look_without_controller(&project).await;
+        }
+        let session = self.controller(&project).await?;
+        let snapshot = first_look(session.snapshots(), &project).await;
+        session.finish().await;
+        Ok(snapshot)
+    }
+
+    async fn look_without_controller(&self, project: &Project) -> Result<Snapshot> {
+        let runtime = self.engine(project).await?;
+        let (services, _plans) = look_at(runtime.as_ref(), project).await?;
+        let info = runtime.info().await?;
+        Ok(Snapshot {
+            project: project.paths.id(),
+            path: project.paths.root.display().to_string(),
+            // Nobody's pid: there is no controller.
+            controller: ControllerInfo { version: VERSION.to_owned(), pid: 0, started_at: now() },
+            engine: EngineSummary {
+                kind: info.kind.to_string(),
+                version: info.version,
+                endpoint: info.endpoint,
+                rootless: info.rootless,
+            },
+            services,
+            conditions: Vec::new(),
+            events: Vec::new(),
+            observed_at: Some(now()),
+        })
+    }
+
+    /// Ports that services are published on now, by service.
+    pub async fn host_ports(&self, project: &Project) -> Result<BTreeMap<String, u16>> {
+        let runtime = self.engine(project).await?;
+        let world = observe::world(runtime.as_ref(), &project.owner()).await?;
+        let published = project.config.services.values().filter_map(|spec| {
+            let container = world.containers.get(&spec.name)?;
+            Some((spec.name.clone(), container.host_port(spec.port?)?))
+        });
+        Ok(published.collect())
+    }
+
+    /// The plans of all services as they would be carried out now, by name. Nothing is changed.
+    pub async fn plans(&self, project: &Project) -> Result<BTreeMap<String, ServicePlan>> {
+        let runtime = self.engine(project).await?;
+        let (_statuses, plans) = look_at(runtime.as_ref(), project).await?;
+        Ok(plans)
+    }
+
+    fn launch(&self, project: &Project) -> Result<Launch> {
+        let program = self.env.program.clone().ok_or_else(|| {
+            CliError::failed("cannot start the controller").cause("this program's own file cannot be found")
+        })?;
+        let state_dir = &project.paths.state_dir;
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(state_dir).map_err(|error| {
+            CliError::failed(format!("cannot make {}", state_dir.display())).because(&error)
+        })?;
+        let log = state_dir.join("controller.log");
+        if std::fs::metadata(&log).is_ok_and(|metadata| metadata.len() > LOG_LIMIT) {
+            // Only the log of an old controller is lost if this fails.
+            drop(std::fs::rename(&log, state_dir.join("controller.log.1")));
+        }
+        let mut arguments: Vec<OsString> =
+            vec!["controller".into(), "--project".into(), project.paths.root.clone().into()];
+        if let Some(runtime) = self.global.runtime {
+            arguments.extend(["--runtime".into(), runtime.name().into()]);
+        }
+        let socket = self.socket(&project.paths.id());
+        Ok(Launch { program, arguments, socket, log, version: VERSION })
+    }
+
+    /// Refuses a controller that works on another engine than the one this command names.
+    fn same_engine(&self, session: Session) -> Result<Session> {
+        let asked = match self.global.runtime {
+            Some(Runtime::Auto) | None => return Ok(session),
+            Some(runtime) => runtime.name(),
+        };
+        let used = session.snapshots().borrow().engine.kind.clone();
+        if used == asked {
+            return Ok(session);
+        }
+        Err(CliError::usage(format!("this project runs on {used}, not on {asked}"))
+            .cause("its controller was started with that engine, and its services and data are there")
+            .hint(format!("run `tanuki down` first, then use --runtime {asked}")))
+    }
+}
+
+/// Looks at the engine without a controller.
+async fn look_at(
+    runtime: &dyn ContainerRuntime,
+    project: &Project,
+) -> Result<(BTreeMap<String, ServiceStatus>, BTreeMap<String, ServicePlan>)> {
+    let store = project.existing_store()?;
+    let owner = project.owner();
+    let specs = &project.config.services;
+    let network = &project.config.network.name;
+    let names = names::look(runtime, store.as_ref(), &owner, network, specs.values()).await?;
+    let looked = Looked { runtime, store: store.as_ref(), owner: &owner, names: &names, specs };
+    Ok(services::look(looked, now()).await?)
+}
+
+/// Waits until a controller that has just started has seen every service, and shortly for their health.
+async fn first_look(mut snapshots: watch::Receiver<Arc<Snapshot>>, project: &Project) -> Snapshot {
+    let deadline = Instant::now() + FIRST_LOOK;
+    loop {
+        let snapshot = Arc::clone(&snapshots.borrow_and_update());
+        let known = project.config.services.keys().all(|name| {
+            snapshot.services.get(name).is_some_and(|status| {
+                !matches!(status.state, ServiceState::Starting | ServiceState::Pending)
+                    && status.health != HealthWord::Starting
+            })
+        });
+        if known || !matches!(timeout_at(deadline, snapshots.changed()).await, Ok(Ok(()))) {
+            return Arc::unwrap_or_clone(snapshot);
+        }
+    }
+}
+
+impl From<HandleError> for CliError {
+    fn from(error: HandleError) -> Self {
+        match &error {
+            HandleError::Rejected(Rejected::UnknownService { name, known }) => {
+                Self::unknown_service(name, known.iter().map(String::as_str))
+            }
+            HandleError::Rejected(_) => Self::failed(error.to_string()),
+            HandleError::Gone => Self::failed("the controller ended before it answered")
+                .hint("its log is .tanuki/state/controller.log; run the command again"),
+        }
+    }
+}
+
+impl From<LaunchError> for CliError {
+    fn from(error: LaunchError) -> Self {
+        match error {
+            // A controller says why in full, as the command would itself.
+            LaunchError::Failed { message } => serde_json::from_str(&message).unwrap_or_else(|_not_ours| {
+                Self::failed("the controller could not start")
+                    .cause(message)
+                    .hint("its log is .tanuki/state/controller.log")
+            }),
+            error => Self::failed("the project's controller cannot be reached").because(&error),
+        }
+    }
+}
+
+impl From<NamesError> for CliError {
+    fn from(error: NamesError) -> Self {
+        match error {
+            NamesError::Engine(error) => error.into(),
+            error => Self::failed("cannot choose names for the project's objects").because(&error),
+        }
+    }
+}
+
+impl From<StartError> for CliError {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Engine(error) => error.into(),
+            StartError::Names(error) => error.into(),
+            error => Self::failed("cannot start the controller").because(&error),
+        }
+    }
+}
