@@ -10,7 +10,7 @@
 //! `POST /v1/service-start {"names":["postgres"]}`.
 
 use std::convert::Infallible;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -79,13 +79,20 @@ pub struct Server {
     file: SocketFile,
 }
 
+/// The file of a bound socket, by path and inode: another controller may have put its own there since, after somebody
+/// removed the directory with the lock.
 #[derive(Debug)]
-struct SocketFile(PathBuf);
+struct SocketFile {
+    path: PathBuf,
+    inode: u64,
+}
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // Gone already is as good; a leftover is replaced by the next controller.
-        let _gone = std::fs::remove_file(&self.0);
+        if std::fs::symlink_metadata(&self.path).is_ok_and(|metadata| metadata.ino() == self.inode) {
+            // Gone already is as good; a leftover is replaced by the next controller.
+            let _gone = std::fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -103,7 +110,8 @@ impl Server {
         }
         let listener = UnixListener::bind(path)?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-        Ok(Self { listener, file: SocketFile(path.to_owned()) })
+        let inode = std::fs::symlink_metadata(path)?.ino();
+        Ok(Self { listener, file: SocketFile { path: path.to_owned(), inode } })
     }
 
     /// Serves until `shutdown`.

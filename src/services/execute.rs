@@ -318,7 +318,7 @@ impl Services {
             if let Some(status) = snapshot.services.get_mut(name)
                 && newsworthy(&status.last_probe)
             {
-                if status.health == HealthWord::Starting {
+                if status.health == HealthWord::Starting && record.verdict != ProbeVerdict::Success {
                     status.message.clone_from(&record.output);
                 }
                 status.last_probe = Some(record.clone());
