@@ -16,7 +16,7 @@ use super::spec;
 use crate::controller::{Next, PassError, Wake};
 use crate::model::{
     Desired, EventType, HealthWord, HostPort, LabelKey, ObjectKind, ObservedContainer, ProbeRecord,
-    ServicePlan, StepAction,
+    ProbeVerdict, ServicePlan, StepAction,
 };
 use crate::services::kind::Key;
 use crate::store::Wish;
