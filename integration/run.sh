@@ -1,0 +1,177 @@
+#!/usr/bin/env bash
+# The demo, the tests, the benchmarks: each needs nothing done before on a Debian machine with Rust.
+# `run.sh help` tells what they do.
+#
+# Engines that already answer are used and left as they are; those started here are stopped at the end.
+set -euo pipefail
+
+HERE=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
+TOP=$(dirname "$HERE")
+SELF=$HERE/$(basename "${BASH_SOURCE[0]}")
+ENGINES=(docker podman podman-rootless)
+# Pinned so that a release of nextest cannot change what a commit's tests say.
+NEXTEST=0.9.143
+# The engines to stop at the end.
+STARTED=()
+# What a command wants done at the end, before its engines are stopped.
+AT_END=()
+
+usage() {
+    cat <<'USAGE'
+usage: run.sh demo [docker|podman|podman-rootless]
+                                 a sample project: start, connect, kill, recover, clean up (an engine that runs
+                                 already, or else docker)
+       run.sh test [arguments]   all tests: fast ones, documentation, then every engine; arguments go to the last
+                                 `cargo nextest run`, for example: run.sh test -E 'test(/contract/)'
+       run.sh bench [name...]    measures against docker and docker compose; the table is target/bench/services.md
+       run.sh trixie             contract and sample session on newer engines, nested in a container
+
+TANUKI_KEEP_ENGINES=1            leaves the engines running that were started here
+TANUKI_TEST_OFFICIAL=1           the official postgres and redis images, where a registry can be reached
+USAGE
+}
+
+say() { printf '%s: %s\n' "$(basename "$SELF")" "$*" >&2; }
+die() {
+    say "error: $*"
+    exit 1
+}
+
+# Engines are root's business, and so are the sockets of those that are started here: an ordinary user goes on as root.
+become_root() {
+    [ "$(id -u)" -ne 0 ] || return 0
+    command -v sudo >/dev/null || die "this needs root, to set up engines (there is no sudo)"
+    say "setting up engines needs root; going on with sudo"
+    exec sudo env HOME="$HOME" PATH="$PATH" ${CARGO_HOME:+CARGO_HOME="$CARGO_HOME"} \
+        ${RUSTUP_HOME:+RUSTUP_HOME="$RUSTUP_HOME"} ${CARGO_TARGET_DIR:+CARGO_TARGET_DIR="$CARGO_TARGET_DIR"} \
+        ${CI:+CI="$CI"} ${TANUKI_KEEP_ENGINES:+TANUKI_KEEP_ENGINES="$TANUKI_KEEP_ENGINES"} \
+        ${TANUKI_TEST_OFFICIAL:+TANUKI_TEST_OFFICIAL="$TANUKI_TEST_OFFICIAL"} "$SELF" "$@"
+}
+
+# Runs at every end, also after Ctrl-C. Says nothing when all is well: the last words are the command's own.
+finish() {
+    local code=$? step log
+    trap - EXIT INT TERM HUP
+    set +e
+    # Something may still be starting an engine: what it starts is ours to stop.
+    wait
+    for step in "${AT_END[@]}"; do "$step"; done
+    if [ "${#STARTED[@]}" -gt 0 ] && [ "${TANUKI_KEEP_ENGINES:-0}" != 1 ]; then
+        log=$("$HERE/engines.sh" down "${STARTED[@]}" 2>&1) || printf '%s\n' "$log" >&2
+    fi
+    # Built as root on behalf of somebody: theirs.
+    if [ -n "${SUDO_UID:-}" ] && [ -d "$(target)" ]; then chown -R "$SUDO_UID:${SUDO_GID:-0}" "$(target)"; fi
+    exit "$code"
+}
+
+target() { realpath -m "${CARGO_TARGET_DIR:-$TOP/target}"; }
+
+# need <command:package>...: installs the packages whose commands are not there.
+need() {
+    local pair missing=()
+    for pair in "$@"; do
+        command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
+    done
+    [ "${#missing[@]}" -gt 0 ] || return 0
+    command -v apt-get >/dev/null || die "please install: ${missing[*]}"
+    say "installing ${missing[*]}"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq || die "apt-get update failed"
+    apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null || die "cannot install ${missing[*]}"
+}
+
+need_rust() {
+    command -v cargo >/dev/null || PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
+    command -v cargo >/dev/null || die "there is no cargo; install Rust first (https://rustup.rs)"
+}
+
+need_nextest() {
+    ! cargo nextest --version >/dev/null 2>&1 || return 0
+    say "installing cargo-nextest $NEXTEST (minutes, once)"
+    # Optimised little, because it only waits for tests; without the part that updates itself, which is half of it.
+    CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_TARGET_DIR=$(target)/nextest cargo install --quiet --locked \
+        --version "$NEXTEST" --no-default-features --features default-no-update cargo-nextest </dev/null
+    rm -rf "$(target)/nextest"
+}
+
+answers() { "$HERE/engines.sh" status "$1" | awk '$2 == "running" { found = 1 } END { exit !found }'; }
+
+# Remembers which engines are ours to stop. Apart from `up`, because that may run in the background.
+claim() {
+    local engine
+    for engine in "$@"; do
+        answers "$engine" || STARTED+=("$engine")
+    done
+}
+
+# What runs while cargo builds: both wait for other things.
+set_up() {
+    "$HERE/engines.sh" up "$@" </dev/null && "$HERE/images.sh" "$@" </dev/null
+}
+
+# --- commands ---------------------------------------------------------------------------------------------------
+
+# One build serves all three runs: with another choice of packages cargo would choose other features, and build anew.
+run_tests() {
+    local set_up
+    need_rust
+    need curl:curl git:git tmux:tmux cc:gcc
+    claim "${ENGINES[@]}"
+    set_up "${ENGINES[@]}" &
+    set_up=$!
+    need_nextest
+    say "building"
+    cargo build --quiet --workspace --bins
+    cargo nextest run --workspace --no-run --cargo-quiet
+    say "fast tests"
+    cargo nextest run --workspace --profile ci --no-tests fail </dev/null
+    cargo test --quiet --doc --workspace </dev/null
+    wait "$set_up" || die "not every engine is ready: its tests would not mean anything"
+    say "tests on engines"
+    cargo nextest run --workspace --profile integration --no-tests fail "$@" </dev/null
+}
+
+run_demo() {
+    local engine=${1:-}
+    [ $# -le 1 ] || die "usage: run.sh demo [${ENGINES[*]}]"
+    if [ -z "$engine" ]; then
+        for engine in "${ENGINES[@]}" docker; do
+            ! answers "$engine" || break
+        done
+    fi
+    case " ${ENGINES[*]} " in *" $engine "*) ;; *) die "unknown engine '$engine'; known: ${ENGINES[*]}" ;; esac
+    need_rust
+    need curl:curl git:git cc:gcc
+    claim "$engine"
+    # shellcheck source=demo.sh source-path=SCRIPTDIR
+    . "$HERE/demo.sh"
+    demo "$engine"
+}
+
+main() {
+    local command=${1:-help}
+    case $command in
+        demo | test | bench | trixie) become_root "$@" ;;
+        help | -h | --help)
+            usage
+            return 0
+            ;;
+        *)
+            usage >&2
+            exit 2
+            ;;
+    esac
+    shift
+    trap finish EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+    # Where engines are is for this script to say, not for the environment it was started from.
+    unset DOCKER_HOST DOCKER_CONTEXT CONTAINER_HOST TANUKI_RUNTIME TANUKI_PROJECT TANUKI_CONTROLLER
+    cd "$TOP"
+    case $command in
+        demo) run_demo "$@" ;;
+        test) run_tests "$@" ;;
+    esac
+}
+
+main "$@"
