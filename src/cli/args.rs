@@ -105,7 +105,7 @@ pub enum Format {
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct FormatArg {
     /// Output format.
-    #[arg(short, long = "output", value_enum, value_name = "FORMAT", default_value = "table")]
+    #[arg(short = 'o', long = "output", value_enum, value_name = "FORMAT", default_value = "table")]
     pub format: Format,
 }
 

@@ -151,25 +151,30 @@ impl Watch {
         out: &Output,
     ) -> Result<(Vec<Outcome>, Option<Interrupted>)> {
         let mut written = Ok(());
-        let mut outcomes = Vec::new();
+        let mut settled: BTreeMap<String, Outcome> = BTreeMap::new();
+        let mut printed = Vec::new();
         let report = |progress: Progress<'_>| {
             if written.is_err() {
                 return;
             }
-            written = match progress {
-                Progress::Settled(outcome) => {
-                    outcomes.push(outcome.clone());
-                    live.line(&self.line(outcome, out))
-                }
+            match progress {
+                Progress::Settled(outcome) => drop(settled.insert(outcome.name.clone(), outcome.clone())),
                 Progress::Waiting(waiting) => {
-                    let lines: Vec<String> = waiting.into_iter().map(going_on).collect();
-                    live.update(&lines)
+                    let ahead = settled.values().map(|outcome| self.line(outcome, out));
+                    let lines: Vec<String> = waiting.into_iter().map(going_on).chain(ahead).collect();
+                    written = live.update(&lines);
                 }
-            };
+            }
+            // By name, whoever is first: the same words each time.
+            while let Some(outcome) = wanted.keys().nth(printed.len()).and_then(|name| settled.remove(name)) {
+                written = live.line(&self.line(&outcome, out));
+                printed.push(outcome);
+            }
         };
         let ended = settle::settle(&mut session.snapshots(), wanted, self.goal, deadline, report).await;
         written?;
-        Ok((outcomes, ended.err()))
+        printed.extend(settled.into_values());
+        Ok((printed, ended.err()))
     }
 
     /// The line that says where a service ended up.
