@@ -1,6 +1,7 @@
 //! `tanuki down`: nothing of this project on the engine but its volumes, or not even those.
 
 use std::io::{self, BufRead as _, IsTerminal as _};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -51,15 +52,18 @@ pub(super) async fn run(context: &Context, args: &DownArgs, out: &Output) -> Res
 /// Watches until nothing is left, telling of each service that is gone.
 async fn watch(session: &Session, generation: u64, deadline: Instant, out: &Output) -> Result<()> {
     let mut snapshots = session.snapshots();
-    let mut told: Vec<String> = Vec::new();
+    // Services that have something to remove, as far as it was seen.
+    let mut there: Vec<String> = Vec::new();
     loop {
-        let snapshot = std::sync::Arc::clone(&snapshots.borrow_and_update());
+        let snapshot = Arc::clone(&snapshots.borrow_and_update());
         let done = is_down(&snapshot, generation);
         for (name, status) in &snapshot.services {
-            let gone = status.state == ServiceState::Stopped && (done || status.container_id.is_none());
-            if gone && !told.contains(name) {
+            let gone = done || (status.state == ServiceState::Stopped && status.container_id.is_none());
+            if !gone && status.container_id.is_some() && !there.contains(name) {
+                there.push(name.clone());
+            } else if gone && there.contains(name) {
                 out.line(&format!("  {} {} removed", out.paint(Tone::Good, "✓"), text::one_line(name)))?;
-                told.push(name.clone());
+                there.retain(|other| other != name);
             }
         }
         if done {

@@ -171,7 +171,7 @@ impl Watch {
                 printed.push(outcome);
             }
         };
-        let ended = settle::settle(&mut session.snapshots(), wanted, self.goal, deadline, report).await;
+        let ended = settle::settle(&mut session.snapshots(), wanted, self.goal, deadline, now, report).await;
         written?;
         printed.extend(settled.into_values());
         Ok((printed, ended.err()))
@@ -240,11 +240,31 @@ impl Watch {
         if !detail.is_empty() {
             error = error.with_detail(detail);
         }
+        if let Some(mend) = mend(&status.reason) {
+            error = error.hint(mend);
+        }
         if outcome.verdict == Verdict::Waiting {
             error = error.hint("the controller goes on; `tanuki service status` shows how it is");
         }
         error
     }
+}
+
+/// What to do about a reason that waiting does not mend.
+fn mend(reason: &str) -> Option<&'static str> {
+    Some(match reason {
+        "NameTaken" => "rename or remove what has the name, or choose another `network: { name: … }`",
+        "PortTaken" => "free the port, or leave out `host_port` to have another one chosen",
+        "ImageMissing" => "check `image:`, pull or load it yourself, or change `pull_policy`",
+        "PullFailed" => "check `image:` and that the registry can be reached",
+        "DataVersionMismatch" => {
+            "go back to an image of that version, or move the data over and use another volume"
+        }
+        "DiskFull" => "make room where the engine keeps its data; `tanuki doctor` tells where",
+        "Denied" => "`tanuki doctor` shows what this user may do",
+        "Invalid" => "change the service in tanuki.yaml",
+        _ => return None,
+    })
 }
 
 /// Why no answer will come.

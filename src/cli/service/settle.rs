@@ -10,10 +10,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use crate::model::{ConditionStatus, ServiceState, ServiceStatus, Snapshot};
+use crate::model::{ConditionStatus, ServiceState, ServiceStatus, Snapshot, Time};
 
 /// How long an engine may be away before waiting for it is given up.
 const ENGINE_PATIENCE: Duration = Duration::from_millis(1500);
+
+/// A service without a probe counts as up once it has run this long: one that ends at once never was.
+const STEADY: Duration = Duration::from_secs(1);
 
 /// So many restarts in a row, and it will not come up by waiting.
 const HOPELESS: u32 = 3;
@@ -68,19 +71,28 @@ pub enum Interrupted {
 }
 
 /// How far a service is on its way to a goal.
-pub fn judge(status: &ServiceStatus, generation: u64, goal: Goal) -> Verdict {
+pub fn judge(status: &ServiceStatus, generation: u64, goal: Goal, now: Time) -> Verdict {
     if status.observed_generation < generation {
         return Verdict::Waiting;
     }
     match (goal, status.state) {
         (_, ServiceState::External) => Verdict::Done,
-        (Goal::Ready, _) if status.is_ready() => Verdict::Done,
+        (Goal::Ready, _) if status.is_ready() && unsteady(status, now).is_none() => Verdict::Done,
         (Goal::Ready, ServiceState::Failed) => Verdict::Failed,
         (Goal::Ready, ServiceState::Backoff) if status.restarts >= HOPELESS => Verdict::Failed,
         (Goal::Stopped, ServiceState::Stopped) => Verdict::Done,
         (Goal::Stopped, ServiceState::Failed) => Verdict::Failed,
         _ => Verdict::Waiting,
     }
+}
+
+/// How long it takes until a service that looks ready is believed.
+fn unsteady(status: &ServiceStatus, now: Time) -> Option<Duration> {
+    if !status.is_ready() || status.last_probe.is_some() {
+        return None;
+    }
+    let steady_at = status.started_at? + STEADY;
+    (steady_at > now).then(|| steady_at.since(now))
 }
 
 /// Waits until each of `wanted` (name to generation) has reached the goal, has failed, or time is over.
@@ -93,6 +105,7 @@ pub async fn settle(
     wanted: &BTreeMap<String, u64>,
     goal: Goal,
     deadline: Instant,
+    now: impl Fn() -> Time,
     mut report: impl FnMut(Progress<'_>),
 ) -> Result<(), Interrupted> {
     let mut pending = wanted.clone();
@@ -105,7 +118,7 @@ pub async fn settle(
             }
             let status = snapshot.services.get(name);
             let verdict = match status {
-                Some(status) => judge(status, *generation, goal),
+                Some(status) => judge(status, *generation, goal, now()),
                 // No longer in the configuration: nothing of it is left to stop.
                 None if goal == Goal::Stopped => Verdict::Done,
                 None => Verdict::Waiting,
@@ -120,7 +133,8 @@ pub async fn settle(
             return Ok(());
         }
         report(Progress::Waiting(pending.keys().filter_map(|name| snapshot.services.get(name)).collect()));
-        let wake = match engine_trouble(&snapshot) {
+        let steady = pending.keys().filter_map(|name| unsteady(snapshot.services.get(name)?, now())).min();
+        let mut wake = match engine_trouble(&snapshot) {
             None => {
                 engine_away_since = None;
                 deadline
@@ -133,6 +147,9 @@ pub async fn settle(
                 deadline.min(since + ENGINE_PATIENCE)
             }
         };
+        if let Some(steady) = steady {
+            wake = wake.min(Instant::now() + steady);
+        }
         match timeout_at(wake, snapshots.changed()).await {
             Ok(Ok(())) => {}
             Ok(Err(_closed)) => return Err(Interrupted::ControllerGone),
