@@ -62,11 +62,12 @@ impl<'a> Live<'a> {
             return Ok(());
         }
         for line in lines {
+            // A service may go back and forth; what was said once is known.
             if !self.told.contains(line) {
                 self.out.remark(Tone::Plain, line);
+                self.told.push(line.clone());
             }
         }
-        lines.clone_into(&mut self.told);
         Ok(())
     }
 }
