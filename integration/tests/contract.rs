@@ -3,17 +3,16 @@
 use tanuki_integration::engines::{Engine, PLAIN_IMAGE};
 use tanuki_runtimes::testing::contract::{self, ContractImages};
 
-fn run(engine: Engine, name: &str) {
+fn run(engine: Engine, name: &str) -> Result<(), String> {
     let check = contract::all().into_iter().chain(contract::real_only()).find(|check| check.name == name);
-    let check = check.unwrap_or_else(|| panic!("no check is called {name}"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let outcome = runtime.block_on(async {
-        let adapter = engine.connect().await.unwrap_or_else(|error| panic!("{error}"));
-        check.run(adapter, &ContractImages { plain: PLAIN_IMAGE.to_owned() }).await
-    });
-    if let Err(broken) = outcome {
-        panic!("on {engine}, {}: {broken}", name.replace('_', " "));
-    }
+    let check = check.ok_or_else(|| format!("no check is called {name}"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| error.to_string())?.block_on(async {
+        let adapter = engine.connect().await?;
+        let images = ContractImages { plain: PLAIN_IMAGE.to_owned() };
+        let outcome = check.run(adapter, &images).await;
+        outcome.map_err(|broken| format!("on {engine}, {}: {broken}", name.replace('_', " ")))
+    })
 }
 
 macro_rules! tests {
@@ -29,8 +28,8 @@ macro_rules! tests {
         mod $module {
             $(
                 #[test]
-                fn $check() {
-                    super::run(super::Engine::$engine, stringify!($check));
+                fn $check() -> Result<(), String> {
+                    super::run(super::Engine::$engine, stringify!($check))
                 }
             )+
         }

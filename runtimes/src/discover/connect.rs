@@ -175,3 +175,95 @@ fn adapter(endpoint: &Endpoint) -> crate::Result<Arc<dyn ContainerRuntime>> {
         EngineKind::Podman => Arc::new(podman::Podman::connect(&endpoint.url)?),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tempfile::TempDir;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixListener;
+
+    use super::*;
+    use crate::discover::Runtime;
+
+    /// An engine that only pings, on a socket; `answer` is its headers.
+    fn engine(socket: &Path, answer: &'static str) {
+        let listener = UnixListener::bind(socket).unwrap();
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = [0; 1024];
+                let _count = stream.read(&mut request).await.unwrap();
+                let text = format!("HTTP/1.1 200 OK\r\n{answer}Content-Length: 2\r\n\r\nOK");
+                stream.write_all(text.as_bytes()).await.unwrap();
+            }
+        });
+    }
+
+    fn env(variables: &[(&str, &Path)]) -> Env {
+        let variables =
+            variables.iter().map(|(key, path)| ((*key).to_owned(), format!("unix://{}", path.display())));
+        Env { variables: variables.collect(), uid: 4242, home: None, ..Env::of_process() }
+    }
+
+    async fn search(variables: &[(&str, &Path)], runtime: Runtime) -> Result<String, Vec<Problem>> {
+        match connect(&env(variables), &Preference { runtime, socket: None }).await {
+            Ok(runtime) => Ok(format!("{runtime:?}")),
+            Err(error) => Err(error.tried.into_iter().map(|(_, problem)| problem).collect()),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_podman_behind_docker_host_is_seen() {
+        let directory = TempDir::new().unwrap();
+        let (one, two) = (directory.path().join("one"), directory.path().join("two"));
+        engine(&one, "Api-Version: 1.41\r\nLibpod-Api-Version: 4.3.1\r\n");
+        engine(&two, "Api-Version: 1.41\r\n");
+        let found = search(&[("DOCKER_HOST", &one)], Runtime::Auto).await.unwrap();
+        assert!(found.starts_with("Podman"), "{found}");
+        let found = search(&[("DOCKER_HOST", &two)], Runtime::Auto).await.unwrap();
+        assert!(found.starts_with("Docker"), "{found}");
+        let refused = search(&[("DOCKER_HOST", &one)], Runtime::Docker).await;
+        assert_eq!(refused, Err(vec![Problem::WrongKind(EngineKind::Podman)]));
+    }
+
+    #[tokio::test]
+    async fn every_problem_is_told() {
+        let directory = TempDir::new().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        drop(std::os::unix::net::UnixListener::bind(path("dead")).unwrap());
+        std::fs::write(path("file"), "").unwrap();
+        engine(&path("other"), "Server: something\r\n");
+        for (name, wanted) in [
+            ("missing", Problem::Missing),
+            ("dead", Problem::Dead),
+            ("file", Problem::Dead),
+            ("other", Problem::Other("this is no container engine".to_owned())),
+        ] {
+            assert_eq!(
+                search(&[("DOCKER_HOST", &path(name))], Runtime::Auto).await,
+                Err(vec![wanted]),
+                "{name}"
+            );
+        }
+        let ssh = Preference { runtime: Runtime::Auto, socket: Some("ssh://host".to_owned()) };
+        let error = connect(&env(&[]), &ssh).await.unwrap_err();
+        assert!(matches!(error.tried[..], [(_, Problem::Unsupported(_))]), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_silent_socket_does_not_hold_up_the_search() {
+        let directory = TempDir::new().unwrap();
+        let (silent, good) = (directory.path().join("silent"), directory.path().join("good"));
+        let _silent = UnixListener::bind(&silent).unwrap();
+        engine(&good, "Api-Version: 1.41\r\n");
+        let begun = tokio::time::Instant::now();
+        let found =
+            search(&[("DOCKER_HOST", &silent), ("CONTAINER_HOST", &good)], Runtime::Auto).await.unwrap();
+        assert!(found.contains("good"), "{found}");
+        let alone = search(&[("DOCKER_HOST", &silent)], Runtime::Auto).await;
+        assert_eq!(alone, Err(vec![Problem::Timeout]));
+        assert!(begun.elapsed() < WHOLE * 2);
+    }
+}

@@ -4,6 +4,7 @@
 //! at the start of a terminal's output for a frame.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -215,7 +216,7 @@ async fn collect(
         let mut frames = Frames::default();
         let mut buffer = vec![0_u8; 32 << 10];
         loop {
-            let count = reader.read(&mut buffer).await.map_err(|error| Failure::io(&error))?;
+            let count = read_some(&mut reader, &mut buffer).await.map_err(|error| Failure::io(&error))?;
             if count == 0 {
                 return Ok::<(), Failure>(());
             }
@@ -234,6 +235,16 @@ async fn collect(
     let ((), read) = tokio::join!(feed, read);
     read?;
     exit_code(docker, exec).await
+}
+
+/// Reads what is there; 0 bytes at the end.
+async fn read_some(reader: &mut (impl AsyncRead + Unpin), buffer: &mut [u8]) -> io::Result<usize> {
+    match reader.read(buffer).await {
+        // The other side closed with input left unread: its output is complete. An engine that went away is noticed
+        // when it is asked for the exit code.
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(0),
+        other => other,
+    }
 }
 
 fn unknown_stream(number: u8) -> Failure {
@@ -286,7 +297,7 @@ fn output(
             if state.done {
                 return None;
             }
-            let failure = match state.reader.read(&mut state.buffer).await {
+            let failure = match read_some(&mut state.reader, &mut state.buffer).await {
                 Ok(0) => return None,
                 Ok(count) => match &mut state.frames {
                     None => {
