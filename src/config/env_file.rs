@@ -1,7 +1,6 @@
 //! The environment of a service: `env_file`, then `environment` over it, names without value passed through.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use super::env::Env;
 use super::interpolate::{Stray, interpolate};
@@ -95,17 +94,12 @@ fn file(reader: &mut Reader, at: &At<'_>, around: Around<'_>) -> Vec<(String, St
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => Vec::new(),
         Err(error) => {
-            let message = format!("cannot read {}: {error}", clipped(&text));
-            let help = format!("paths are relative to {}", display(around.root));
-            reader.error(&path_at, message, help);
+            let why = super::load::why(&error);
+            let message = format!("cannot read {}: {why}", clipped(&text));
+            reader.error(&path_at, message, "paths are relative to the directory of tanuki.yaml");
             Vec::new()
         }
     }
-}
-
-fn display(path: &Path) -> String {
-    path.file_name()
-        .map_or_else(|| path.display().to_string(), |name| format!("the project ({})", name.display()))
 }
 
 /// Parses lines of `NAME=value`, `export NAME=value`, `NAME` (passed through), and `#` comments. Values in single

@@ -9,8 +9,9 @@ use super::keys::{PROBES, join};
 use super::reader::Reader;
 use super::yaml::{Entry, Node, Value};
 
-/// Replaces the references in all scalar values of a tree; keys are left alone.
-pub(super) fn interpolate_tree(reader: &mut Reader, node: &mut Node, env: &Env, path: &str) {
+/// Replaces the references in all scalar values of a tree; keys are left alone. Tells whether all could be replaced.
+pub(super) fn interpolate_tree(reader: &mut Reader, node: &mut Node, env: &Env, path: &str) -> bool {
+    let mut complete = true;
     match &mut node.value {
         Value::Text(text) if text.contains('$') => match interpolate(text, env, Stray::Refused) {
             Ok(out) => {
@@ -18,28 +19,27 @@ pub(super) fn interpolate_tree(reader: &mut Reader, node: &mut Node, env: &Env, 
                 node.secret = out.secret;
                 for name in out.missing {
                     let message = format!("the variable {name} is not set; it is replaced by nothing");
-                    reader.warn_at(
-                        node.mark,
-                        path,
-                        message,
-                        format!("set it, or write `${{{name}:-default}}`"),
-                    );
+                    reader.warn_at(node.mark, path, message, format!("set it, or write `${{{name}:-default}}`"));
                 }
             }
-            Err(refused) => reader.error_at(node.mark, path, refused.message, refused.help),
+            Err(refused) => {
+                reader.error_at(node.mark, path, refused.message, refused.help);
+                complete = false;
+            }
         },
         Value::List(items) => {
             for (index, item) in items.iter_mut().enumerate() {
-                interpolate_tree(reader, item, env, &format!("{path}[{index}]"));
+                complete &= interpolate_tree(reader, item, env, &format!("{path}[{index}]"));
             }
         }
         Value::Map(entries) => {
             for entry in entries {
-                interpolate_tree(reader, &mut entry.node, env, &join(path, &entry.key));
+                complete &= interpolate_tree(reader, &mut entry.node, env, &join(path, &entry.key));
             }
         }
         _ => {}
     }
+    complete
 }
 
 /// Gives every service's `environment` the form of a mapping, so that layers of it merge.

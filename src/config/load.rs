@@ -39,15 +39,20 @@ pub fn load(paths: &ProjectPaths, env: &Env, overrides: &Overrides) -> Result<Co
     }
     let mut reader = Reader::new(sources);
     let mut root = Node { mark: Mark { source: 0, node: 0 }, value: Value::Map(Vec::new()), secret: false };
+    let mut complete = true;
     for mut node in trees {
         keys::check(&mut reader, &mut node);
-        layers::interpolate_tree(&mut reader, &mut node, env, "");
+        complete &= layers::interpolate_tree(&mut reader, &mut node, env, "");
         layers::normalise(&mut node);
         if matches!(node.value, Value::Map(_) | Value::Null) {
             layers::merge(&mut root, node);
         } else {
             reader.error_at(node.mark, "", "expected `key: value` lines", "begin with `services:`");
         }
+    }
+    if !complete {
+        // What a value would have been is not known; errors about it would mislead.
+        return Err(ConfigError { diagnostics: reader.diagnostics() });
     }
     template::apply(&mut reader, &mut root);
     let mut config = read(&mut reader, &root, Around { root: &paths.root, env }, overrides);
@@ -106,15 +111,26 @@ fn located(source: &Source, problem: yaml::Problem) -> Diagnostic {
 }
 
 fn file_problem(source: &Source, path: &Path, error: &io::Error) -> Diagnostic {
-    let (why, help) = match error.kind() {
-        io::ErrorKind::IsADirectory => ("it is a directory".to_owned(), "move it away and run `tanuki init`"),
-        io::ErrorKind::PermissionDenied => ("permission denied".to_owned(), "make it readable for you"),
-        io::ErrorKind::NotFound => ("it is not there".to_owned(), "run `tanuki init`"),
-        _ => (error.to_string(), ""),
+    let help = match error.kind() {
+        io::ErrorKind::IsADirectory => "move it away and run `tanuki init`",
+        io::ErrorKind::PermissionDenied => "make it readable for you",
+        io::ErrorKind::NotFound => "run `tanuki init`",
+        _ => "",
     };
-    let mut diagnostic = Diagnostic::error(format!("cannot read {}: {why}", source.label), help);
+    let message = format!("cannot read {}: {}", source.label, why(error));
+    let mut diagnostic = Diagnostic::error(message, help);
     diagnostic.file = Some(path.to_owned());
     diagnostic
+}
+
+/// Why a file cannot be read, in words.
+pub(super) fn why(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        io::ErrorKind::NotFound => "it is not there".to_owned(),
+        _ => error.to_string(),
+    }
 }
 
 /// Reads a file of ordinary size: never more than the limit and a little, and nothing that is not a file.

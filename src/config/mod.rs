@@ -29,7 +29,9 @@ mod probe;
 mod project;
 mod reader;
 mod runtime;
+mod schema;
 mod service;
+mod show;
 mod source;
 mod template;
 mod units;
@@ -47,6 +49,8 @@ pub use diagnostic::{ConfigError, Diagnostic, Severity, render_all};
 pub use env::Env;
 pub use load::load;
 pub use origin::{Origin, Origins};
+pub use schema::schema;
+pub use show::{REDACTED, Secrets, to_yaml};
 pub use project::{CONFIG_FILE, ProjectPaths, TANUKI_DIR, find_project, project_id};
 
 /// What flags say over every other source.

@@ -22,6 +22,13 @@ pub(super) fn read(reader: &mut Reader, service: &At<'_>, port: Option<u16>) -> 
         Some(found) => probe(reader, found, port).unwrap_or(Probe::Builtin),
         None => Probe::Builtin,
     };
+    if let Some(found) = probes.first() {
+        // Where `config show` looks for them.
+        let shown = if probe == Probe::Disabled { "disable" } else { "test" };
+        if matches!(found.name, "command" | "test") {
+            reader.note(&super::keys::join(&at.path, shown), found);
+        }
+    }
     if disabled == Some(true) {
         return (Probe::Disabled, health);
     }

@@ -259,6 +259,10 @@ impl Reader {
 
     /// A whole number, also as text.
     pub(super) fn whole(&mut self, at: &At<'_>, low: u64, high: u64) -> Option<u64> {
+        self.whole_as(at, "whole number", low, high)
+    }
+
+    fn whole_as(&mut self, at: &At<'_>, what: &str, low: u64, high: u64) -> Option<u64> {
         let value = match &at.node.value {
             Value::Int(value) => Some(*value),
             Value::Text(text) => text.trim().parse().ok(),
@@ -268,14 +272,14 @@ impl Reader {
             value.and_then(|value| u64::try_from(value).ok()).filter(|value| (low..=high).contains(value));
         match value {
             Some(_) => self.note(&at.path, at),
-            None => self.expected(at, &format!("a whole number from {low} to {high}"), ""),
+            None => self.expected(at, &format!("a {what} from {low} to {high}"), ""),
         }
         value
     }
 
     /// A port.
     pub(super) fn port(&mut self, at: &At<'_>) -> Option<u16> {
-        self.whole(at, 1, 65_535).and_then(|port| u16::try_from(port).ok())
+        self.whole_as(at, "port", 1, 65_535).and_then(|port| u16::try_from(port).ok())
     }
 
     /// One of a few words.

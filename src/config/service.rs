@@ -252,25 +252,33 @@ fn ports(reader: &mut Reader, at: &At<'_>, spec: &mut ServiceSpec) {
     if let Some((Some(host), _)) = &fixed {
         spec.host_port = *host;
     }
+    let mut published = std::collections::BTreeSet::new();
     for item in at.get("ports").and_then(|at| reader.list(&at)).unwrap_or_default() {
         let Some(mapping) = port_mapping(reader, &item) else { continue };
         // The first port of a service without `port` is the one clients use.
-        let main = *spec.port.get_or_insert(mapping.container);
-        if mapping.container != main {
+        let main = *spec.port.get_or_insert_with(|| {
+            reader.note(&super::keys::join(&at.path, "port"), &item);
+            mapping.container
+        });
+        if !published.insert(mapping.container) {
+            let message = format!("port {} is published twice", mapping.container);
+            reader.error(&item, message, "remove one of the two");
+        } else if mapping.container != main {
             spec.ports.push(mapping);
         } else if fixed.as_ref().is_some_and(|(host, _)| *host != Some(mapping.host)) {
             let message = format!("port {main} has another host port in `host_port`");
             reader.error(&item, message, "keep one of the two");
         } else {
+            reader.note(&super::keys::join(&at.path, "host_port"), &item);
             spec.host_port = mapping.host;
         }
     }
-    if spec.port.is_none()
-        && let Some((_, at)) = fixed
-    {
-        reader.error_at(at.mark(), &at.path, "`host_port` needs `port`", "say which container port it shows");
+    if at.get("port").is_some() || at.get("ports").is_some() {
+        return;
     }
-    if spec.port.is_none() && spec.service_type == ServiceType::Custom && at.get("ports").is_none() {
+    if let Some((_, at)) = fixed {
+        reader.error_at(at.mark(), &at.path, "`host_port` needs `port`", "say which container port it shows");
+    } else if spec.service_type == ServiceType::Custom {
         let help = "name the port that clients connect to, as `port: 9200`";
         reader.error_at(at.mark(), &at.path, "a service needs `port`", help);
     }

@@ -199,8 +199,24 @@ fn explain(text: &str, error: &serde_yaml::Error) -> Problem {
         return Problem::new(own.split(" at line ").next().unwrap_or_default(), at, "");
     }
     let (message, context) = said.split_once(", while ").unwrap_or((&said, ""));
+    let message = message.split(" at line ").next().unwrap_or_default();
+    let begun = place_in(context);
+    if begun.is_some() && context.contains("quoted scalar") {
+        return Problem::new("the quotation mark is not closed", begun, "close it on the same line");
+    }
+    // The parser notices an open bracket only at the end of the text; where it was opened says more.
+    let at = match at {
+        Some(Position { line, .. }) if super::source::line_of(text, line).trim().is_empty() => begun.or(at),
+        at => at,
+    };
     let help = if context.is_empty() { String::new() } else { format!("found while {context}") };
-    Problem::new(message.split(" at line ").next().unwrap_or_default(), at, &help)
+    Problem::new(message, at, &help)
+}
+
+/// The `line 3 column 12` in the parser's words.
+fn place_in(words: &str) -> Option<Position> {
+    let mut numbers = words.split(" line ").nth(1)?.split(" column ").map(|part| part.trim().parse().ok());
+    Some(Position { line: numbers.next()??, column: numbers.next()?? })
 }
 
 /// Begins our own messages where they pass through the parser, which puts its key path in front of them.

@@ -1,1 +1,80 @@
-//! x
+//! Whatever a file holds, loading it ends soon and does not panic.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::Project;
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        drop(Project::new(bytes).load());
+    }
+
+    #[test]
+    fn anything_like_yaml(text in "([a-z]{1,3}|[-:?,#&*!|>'\"%@`{}\\[\\]~ \n\t]|: |- |\n  |services|\\$\\{)*") {
+        drop(Project::new(text).load());
+    }
+
+    #[test]
+    fn any_value_at_any_key(key in prop::sample::select(KEYS), value in prop::sample::select(VALUES)) {
+        for text in [format!("services:\n  a:\n    {key}: {value}\n"), format!("{key}: {value}\n")] {
+            if let Err(error) = Project::new(text).load() {
+                prop_assert!(!error.render(false).is_empty());
+                prop_assert!(!error.render(true).is_empty());
+            }
+        }
+    }
+}
+
+const KEYS: &[&str] = &[
+    "type", "enabled", "external", "image", "command", "environment", "env_file", "port", "host_port", "ports",
+    "volumes", "tmpfs", "user", "shm_size", "stop_grace_period", "healthcheck", "restart", "inject", "resources",
+    "services", "runtime", "network", "defaults", "adapters", "roles", "limits", "tasks_dir", "version", "cpus",
+];
+
+const VALUES: &[&str] = &[
+    "", "~", "true", "0", "-1", "1e400", ".nan", "99999999999999999999999999999999999999999", "''", "'a b'", "[]",
+    "[[]]", "[~]", "{}", "{a: {}}", "{a: ~}", "{test: [], tcp: {}, http: {port: {}}}", "é", "\"\\u0000\"", "'::'",
+    "'/'", "[':', '/:/', '[::1]:1:1']", "{path: [], required: 3}", "{env: {A: '{'}, prefix: '-'}", "1.10", "0x1F",
+    "{initial: ~, max: 0}", "{memory: {}, cpus: []}", "!t x", "&a [*a]", "<<", "{<<: 3}", "{<<: [{a: 1}, 2]}",
+];
+
+/// Hostile texts of full length.
+#[test]
+fn ends_soon() {
+    let size = 1 << 20;
+    let texts = [
+        "[".repeat(size),
+        "{a: ".repeat(size / 4),
+        "- ".repeat(size / 2),
+        "? ".repeat(size / 2),
+        "a: ".repeat(size / 3),
+        "\"".repeat(size),
+        "&a ".repeat(size / 3),
+        "a\n".repeat(size / 2),
+        format!("a: |\n{}", " x\n".repeat(size / 4)),
+        (0..size / 12).map(|index| format!("k{index}: {index}\n")).collect(),
+        (0..size / 12).map(|index| format!("k{index}: 1.5\n")).collect::<String>(),
+        (0..size / 40).fold("services:\n".to_owned(), |text, index| text + &format!("  s{index}: {{image: a}}\n")),
+        (0..90_000 / 2).fold("services: {a: {image: a, port: 1, environment: \n".to_owned(), |text, index| {
+            text + &format!("  a{index}: 1.5\n")
+        }),
+        "#".repeat(size),
+        "\t".repeat(size),
+        "\u{2028}".repeat(size / 3),
+        "%TAG !a! b\n".repeat(size / 11),
+        "'\n".repeat(size / 2),
+    ];
+    for text in texts {
+        let start = tokio::time::Instant::now();
+        let result = Project::new(&text).load();
+        let shown = result.map_err(|error| error.render(true).len());
+        let head: String = text.chars().take(20).collect();
+        assert!(start.elapsed() < Duration::from_secs(20), "{head:?} took {:?}: {shown:?}", start.elapsed());
+        eprintln!("{head:?} {:?}", start.elapsed());
+    }
+}
