@@ -161,6 +161,8 @@ pub(super) fn adapters(reader: &mut Reader, root: &At<'_>) -> BTreeMap<String, A
             Some(at) => reader.word(&at, KINDS),
             None => out.get(at.name).map(|adapter| adapter.kind),
         };
+        let (env, args, run) =
+            (texts(reader, &at, "env"), texts(reader, &at, "args"), texts(reader, &at, "run"));
         let Some(kind) = kind else {
             if at.get("kind").is_none() {
                 let help = format!("name one of {}", ADAPTER_KINDS.join(", "));
@@ -168,12 +170,11 @@ pub(super) fn adapters(reader: &mut Reader, root: &At<'_>) -> BTreeMap<String, A
             }
             continue;
         };
-        let env = texts(reader, &at, "env");
         if let (Some(at), Some(name)) = (at.get("env"), env.iter().find(|name| !is_variable(name))) {
             let help = "list names only: their values come from your environment";
             reader.error(&at, format!("`{}` is not the name of a variable", clipped(name)), help);
         }
-        let adapter = Adapter { kind, env, args: texts(reader, &at, "args"), run: texts(reader, &at, "run") };
+        let adapter = Adapter { kind, env, args, run };
         let is_command = kind == AdapterKind::Command;
         if is_command && adapter.run.is_empty() {
             let help = "write it as `run: [\"sh\", \"agent.sh\", \"{prompt}\"]`";

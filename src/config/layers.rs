@@ -19,7 +19,12 @@ pub(super) fn interpolate_tree(reader: &mut Reader, node: &mut Node, env: &Env, 
                 node.secret = out.secret;
                 for name in out.missing {
                     let message = format!("the variable {name} is not set; it is replaced by nothing");
-                    reader.warn_at(node.mark, path, message, format!("set it, or write `${{{name}:-default}}`"));
+                    reader.warn_at(
+                        node.mark,
+                        path,
+                        message,
+                        format!("set it, or write `${{{name}:-default}}`"),
+                    );
                 }
             }
             Err(refused) => {

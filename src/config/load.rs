@@ -179,43 +179,50 @@ fn read(reader: &mut Reader, root: &Node, around: Around<'_>, overrides: &Overri
 
 fn services(reader: &mut Reader, root: &At<'_>, around: Around<'_>) -> BTreeMap<String, ServiceSpec> {
     let mut out: BTreeMap<String, ServiceSpec> = BTreeMap::new();
+    let mut taken = Taken::default();
     let Some(all) = root.get("services").and_then(|at| reader.map(at)) else { return out };
     for at in all.entries() {
         let kind = service::service_type(reader, at.name, &at);
-        let Some(spec) = service::read(reader, &at, kind, around) else { continue };
-        for other in out.values() {
-            conflicts(reader, &at, &spec, other);
+        if let Some(spec) = service::read(reader, &at, kind, around) {
+            taken.add(reader, &at, &spec);
+            out.insert(spec.name.clone(), spec);
         }
-        out.insert(spec.name.clone(), spec);
     }
     out
 }
 
-/// What two services cannot both have.
-fn conflicts(reader: &mut Reader, at: &At<'_>, spec: &ServiceSpec, other: &ServiceSpec) {
-    let fixed = |spec: &ServiceSpec| {
+/// What only one service can have, with the name of that service.
+#[derive(Debug, Default)]
+struct Taken {
+    ports: BTreeMap<u16, String>,
+    prefixes: BTreeMap<String, String>,
+}
+
+impl Taken {
+    fn add(&mut self, reader: &mut Reader, at: &At<'_>, spec: &ServiceSpec) {
         let hosts = spec.ports.iter().map(|port| port.host).chain([spec.host_port]);
-        hosts
-            .filter_map(|host| if let HostPort::Fixed(port) = host { Some(port) } else { None })
-            .collect::<Vec<_>>()
-    };
-    let theirs = fixed(other);
-    if let Some(port) = fixed(spec).into_iter().find(|port| theirs.contains(port)) {
-        let place = at.get("host_port").or_else(|| at.get("ports")).unwrap_or_else(|| at.clone());
-        let message = format!("host port {port} is already that of the service `{}`", other.name);
-        reader.error(&place, message, "choose another one, or leave it out for the next free one");
-    }
-    let prefix = |spec: &ServiceSpec| {
-        spec.inject.prefix.clone().unwrap_or_else(|| spec.name.to_ascii_uppercase().replace('-', "_"))
-    };
-    if prefix(spec) == prefix(other) {
-        let message = format!(
-            "the services `{}` and `{}` would set the same variables, {}_HOST and others",
-            other.name,
-            spec.name,
-            prefix(spec)
-        );
-        reader.error_at(at.mark(), &at.path, message, "give one of them another `inject: { prefix: NAME }`");
+        for host in hosts {
+            let HostPort::Fixed(port) = host else { continue };
+            if let Some(other) = self.ports.insert(port, spec.name.clone()) {
+                let place = at.get("host_port").or_else(|| at.get("ports")).unwrap_or_else(|| at.clone());
+                let message = format!("host port {port} is already that of the service `{other}`");
+                reader.error(&place, message, "choose another one, or leave it out for the next free one");
+            }
+        }
+        let prefix = spec.inject.prefix.clone();
+        let prefix = prefix.unwrap_or_else(|| spec.name.to_ascii_uppercase().replace('-', "_"));
+        if let Some(other) = self.prefixes.insert(prefix.clone(), spec.name.clone()) {
+            let message = format!(
+                "the services `{other}` and `{}` would set the same variables, as {prefix}_HOST",
+                spec.name
+            );
+            reader.error_at(
+                at.mark(),
+                &at.path,
+                message,
+                "give one of them another `inject: { prefix: NAME }`",
+            );
+        }
     }
 }
 

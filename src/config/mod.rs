@@ -33,6 +33,7 @@ mod schema;
 mod service;
 mod show;
 mod source;
+pub mod starter;
 mod template;
 mod units;
 mod yaml;
@@ -49,9 +50,9 @@ pub use diagnostic::{ConfigError, Diagnostic, Severity, render_all};
 pub use env::Env;
 pub use load::load;
 pub use origin::{Origin, Origins};
+pub use project::{CONFIG_FILE, ProjectPaths, TANUKI_DIR, find_project, project_id};
 pub use schema::schema;
 pub use show::{REDACTED, Secrets, to_yaml};
-pub use project::{CONFIG_FILE, ProjectPaths, TANUKI_DIR, find_project, project_id};
 
 /// What flags say over every other source.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -47,7 +47,9 @@ impl Origins {
     /// Whether a value holds a secret of the environment.
     pub(super) fn is_secret(&self, path: &str) -> bool {
         let below = self.seen.range(path.to_owned()..).take_while(|(key, _)| key.starts_with(path));
-        below.filter(|(key, _)| key.len() == path.len() || key[path.len()..].starts_with('[')).any(|(_, seen)| seen.secret)
+        below
+            .filter(|(key, _)| key.len() == path.len() || key[path.len()..].starts_with('['))
+            .any(|(_, seen)| seen.secret)
     }
 
     /// Where the value of a path came from, as `services.postgres.port`; none when it is built in.
@@ -56,7 +58,8 @@ impl Origins {
             return Some(Origin { source: (*source).to_owned(), line: None });
         }
         // A short form stands for several values: `runtime: docker` for `runtime.kind`.
-        let parents = std::iter::successors(Some(path), |path| path.rsplit_once('.').map(|(parent, _)| parent));
+        let parents =
+            std::iter::successors(Some(path), |path| path.rsplit_once('.').map(|(parent, _)| parent));
         let seen = parents.take(2).find_map(|path| self.seen.get(path))?;
         let source = self.sources.get(seen.mark.source)?;
         // A template's text is ours; its lines tell nobody anything.

@@ -9,10 +9,6 @@ use super::source::{Mark, Sources, line_of, token_length};
 use super::units;
 use super::yaml::{self, Node, Value};
 
-/// Most diagnostics that are shown.
-const MAX_DIAGNOSTICS: usize = 20;
-/// Most floats that are looked up as they are written; each costs a reading of the file.
-const MAX_WRITTEN: usize = 50;
 
 /// A value of the tree with the keys that lead to it.
 #[derive(Debug, Clone)]
@@ -89,6 +85,7 @@ pub(super) struct Reader {
     findings: Vec<Finding>,
     /// Places of the values that were read, by path.
     pub(super) seen: BTreeMap<String, Seen>,
+    /// How many floats were looked up.
     written: usize,
 }
 
@@ -147,8 +144,9 @@ impl Reader {
     pub(super) fn diagnostics(&mut self) -> Vec<Diagnostic> {
         let mut findings = std::mem::take(&mut self.findings);
         findings.sort_by_key(|finding| finding.mark);
-        let more = findings.len().saturating_sub(MAX_DIAGNOSTICS);
-        findings.truncate(MAX_DIAGNOSTICS);
+        let limit = self.sources.iter().map(|source| yaml::locatable(&source.text)).min().unwrap_or(20);
+        let more = findings.len().saturating_sub(limit);
+        findings.truncate(limit);
         let mut all: Vec<_> = findings.into_iter().map(|finding| self.locate(finding)).collect();
         all.dedup();
         if more > 0 {
@@ -218,11 +216,11 @@ impl Reader {
 
     /// A float's text: `1.10` is a version, not 1.1.
     fn written(&mut self, at: &At<'_>) -> Option<String> {
+        let source = self.sources.get(at.node.mark.source)?;
         self.written += 1;
-        if self.written > MAX_WRITTEN {
+        if self.written > yaml::locatable(&source.text) {
             return None;
         }
-        let source = self.sources.get(at.node.mark.source)?;
         let position = yaml::locate(&source.text, at.node.mark.node)?;
         let line = line_of(&source.text, position.line);
         let length = token_length(line, position.column);

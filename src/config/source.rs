@@ -24,6 +24,11 @@ impl Sources {
         self.0.len() - 1
     }
 
+    /// All of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Source> {
+        self.0.iter()
+    }
+
     /// The source of this index.
     pub(super) fn get(&self, index: usize) -> Option<&Source> {
         self.0.get(index)

@@ -132,7 +132,12 @@ pub(super) fn parse(text: &str, source: usize) -> Result<Node, Vec<Problem>> {
             "remove one of the two, or join them",
         )
     };
-    Err(doubled.into_iter().take(20).map(problem).collect())
+    Err(doubled.into_iter().take(locatable(text)).map(problem).collect())
+}
+
+/// How many places of a text may be looked up: each costs a reading, and time is to be bounded.
+pub(super) fn locatable(text: &str) -> usize {
+    (MAX_BYTES / text.len().max(1)).clamp(4, 20)
 }
 
 /// Where the node of this number is in the text.
@@ -169,13 +174,9 @@ fn explain(text: &str, error: &serde_yaml::Error) -> Problem {
     let said = error.to_string();
     let at = position(error);
     if said.contains("more than one document") {
-        let line = text.lines().skip(1).position(|line| line.starts_with("---")).map(|index| index + 2);
-        let at = line.map(|line| Position { line, column: 1 });
-        return Problem::new(
-            "the file has more than one YAML document",
-            at,
-            "keep one, and remove the `---` between",
-        );
+        let at = second_document(text);
+        let help = "keep one, and remove the `---` between; top-level keys begin at the start of their line";
+        return Problem::new("the file has more than one YAML document", at, help);
     }
     if said.contains("repetition limit") {
         return Problem::new(
@@ -211,6 +212,14 @@ fn explain(text: &str, error: &serde_yaml::Error) -> Problem {
     };
     let help = if context.is_empty() { String::new() } else { format!("found while {context}") };
     Problem::new(message, at, &help)
+}
+
+/// Where the value of the second document begins.
+fn second_document(text: &str) -> Option<Position> {
+    let document = serde_yaml::Deserializer::from_str(text).nth(1)?;
+    let reader = Reader::new(0, Some(0));
+    let error = NodeSeed { reader: &reader, depth: 0 }.deserialize(document).err()?;
+    position(&error)
 }
 
 /// The `line 3 column 12` in the parser's words.

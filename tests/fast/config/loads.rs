@@ -116,3 +116,170 @@ fn flags_win_over_variables_over_files() {
     project.overrides.runtime = Some(RuntimeKind::Auto);
     assert_eq!(project.ok().runtime.kind, RuntimeKind::Auto);
 }
+
+#[test]
+fn compose_spellings() {
+    let config = Project::new(
+        r#"
+x-common: &common
+  restart: unless-stopped
+  stop_grace_period: 1m30s
+services:
+  search:
+    <<: *common
+    image: search:2
+    command: serve --flag "two words"
+    entrypoint: [/init]
+    environment: [A=1, B=x=y, EMPTY=, GIVEN, NOT_GIVEN]
+    ports: ["127.0.0.1:19200:9200", 9300, "9400:9400/tcp"]
+    volumes:
+      - ./data:/data:ro,z
+      - ~/cache:/cache
+      - { type: volume, source: named, target: /named, read_only: true }
+    tmpfs: /run:size=64m
+    user: 1000
+    shm_size: 64m
+    stop_signal: sigint
+    pull_policy: if_not_present
+    mem_limit: 1g
+    cpus: "0.5"
+    pids_limit: 100
+    healthcheck: { test: "curl -f localhost", interval: 1s, retries: 3, start_interval: 0.5s }
+  one: { image: i, port: "80", healthcheck: { test: [CMD, curl, -f], disable: false }, restart: "on-failure:3" }
+  two: { image: i, port: 80, healthcheck: { test: [CMD-SHELL, "a | b"] }, host_port: none, tmpfs: [/a, /b] }
+  three: { image: i, port: 80, healthcheck: { test: [NONE] } }
+  four: { image: i, port: 80, healthcheck: { disable: true }, restart: always }
+  five: { image: i, port: 80, healthcheck: { tcp: true } }
+  six: { image: i, port: 80, healthcheck: { http: /health } }
+  seven: { image: i, port: 80, healthcheck: { http: { port: 81 } } }
+  eight: { image: i, port: 80, healthcheck: { log: "^ready" }, inject: { prefix: my-db.1 } }
+"#,
+    )
+    .var("GIVEN", "given")
+    .ok();
+    insta::with_settings!({ filters => vec![(r"/[^ ]*/\.tmp[^/]*/", "[project]/")] }, {
+        insta::assert_debug_snapshot!("compose_search", config.services["search"]);
+    });
+    let probe = |name: &str| config.services[name].probe.clone();
+    assert_eq!(probe("one"), Probe::Exec(vec!["curl".to_owned(), "-f".to_owned()]));
+    assert_eq!(probe("two"), Probe::Shell("a | b".to_owned()));
+    assert_eq!(probe("three"), Probe::Disabled);
+    assert_eq!(probe("four"), Probe::Disabled);
+    assert_eq!(probe("five"), Probe::Tcp(80));
+    assert_eq!(probe("six"), Probe::Http { port: 80, path: "/health".to_owned() });
+    assert_eq!(probe("seven"), Probe::Http { port: 81, path: "/".to_owned() });
+    assert_eq!(probe("eight"), Probe::Log("^ready".to_owned()));
+    assert_eq!(config.services["one"].restart.max_retries, 3);
+    assert_eq!(config.services["two"].host_port, HostPort::None);
+    assert_eq!(config.services["eight"].inject.prefix.as_deref(), Some("MY_DB_1"));
+    assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
+    assert!(config.warnings[0].message.contains("NOT_GIVEN"));
+}
+
+#[test]
+fn layers_merge_maps_and_replace_lists() {
+    let config = Project::new(
+        "\
+services:
+  postgres:
+    environment: { POSTGRES_DB: mine, FROM_USER: , NULL_DB: ~ }
+    healthcheck: { tcp: true }
+network: { join: [b] }
+",
+    )
+    .file(
+        "home/.config/tanuki/config.yaml",
+        "\
+services:
+  postgres:
+    image: postgres:15
+    environment: [POSTGRES_DB=user, EXTRA=1, NULL_DB=x]
+    healthcheck: { test: [CMD, x], interval: 7s }
+network: { name: mine, join: [a] }
+",
+    )
+    .var("FROM_USER", "me")
+    .ok();
+    let pg = &config.services["postgres"];
+    let environment = [
+        ("EXTRA", "1"),
+        ("FROM_USER", "me"),
+        ("POSTGRES_DB", "mine"),
+        ("POSTGRES_PASSWORD", "tanuki"),
+        ("POSTGRES_USER", "tanuki"),
+    ];
+    assert_eq!(pg.environment, map(&environment));
+    assert_eq!(pg.image, "postgres:15");
+    assert_eq!((pg.probe.clone(), pg.health.interval), (Probe::Tcp(5432), Duration::from_secs(7)));
+    assert_eq!(
+        (config.network.name.as_str(), config.network.join.as_slice()),
+        ("mine", &["b".to_owned()][..])
+    );
+}
+
+#[test]
+fn the_user_wide_file_follows_xdg() {
+    let project = Project::new("").file("xdg/tanuki/config.yaml", "runtime: podman\n");
+    let xdg = project.root().join("xdg");
+    let config = project.var("XDG_CONFIG_HOME", &xdg.display().to_string()).ok();
+    assert_eq!(config.runtime.kind, RuntimeKind::Podman);
+}
+
+#[test]
+fn env_files_come_first() {
+    let config = Project::new(
+        "services: { a: { image: i, port: 1, env_file: [a.env, b.env], environment: { C: 3 } } }",
+    )
+    .file("a.env", "A=1\nB=1\nC=1\n")
+    .file("b.env", "B=2\nC=2\n")
+    .ok();
+    assert_eq!(config.services["a"].environment, map(&[("A", "1"), ("B", "2"), ("C", "3")]));
+}
+
+#[test]
+fn a_password_file_replaces_the_templates_password() {
+    let config =
+        Project::new("services: { postgres: { environment: { POSTGRES_PASSWORD_FILE: /run/pw } } }").ok();
+    assert!(!config.services["postgres"].environment.contains_key("POSTGRES_PASSWORD"));
+}
+
+#[test]
+fn values_are_interpolated_and_keys_are_not() {
+    let project = Project::new(
+        "services: { a: { image: \"i:${TAG:-1}\", port: $PORT, enabled: $ON, environment: { $A: $$A, B: 1.10, C: 0644, D: no } } }",
+    )
+    .var("PORT", "99")
+    .var("ON", "false");
+    let a = &project.ok().services["a"];
+    assert_eq!((a.image.as_str(), a.port, a.enabled), ("i:1", Some(99), false));
+    assert_eq!(a.environment, map(&[("$A", "$A"), ("B", "1.10"), ("C", "0644"), ("D", "no")]));
+    let warned = Project::new("network: { name: \"n${NOTHING}\" }").ok().warnings;
+    insta::assert_snapshot!("warning_unset", tanuki::config::render_all(&warned, false));
+}
+
+#[test]
+fn odd_but_fine_texts() {
+    for text in [
+        "",
+        "# nothing\n",
+        "---\n",
+        "---\nservices:\n...\n",
+        "services:\n",
+        "\u{feff}version: 1\r\nservices:\r\n  postgres:\r\n    image: postgres:16\r\n",
+        "x-anything: { deep: [1, { no: check }] }\nservices: { x-base: {}, postgres: { x-note: hi } }\n",
+        "{\"services\": {\"redis\": {\"port\": 6379}}}",
+    ] {
+        Project::new(text).ok();
+    }
+}
+
+#[test]
+fn external_services_take_only_the_port_of_a_template() {
+    let config = Project::new(
+        "services: { warehouse: { external: true, type: postgres, host: db.internal, environment: { POSTGRES_USER: u } } }",
+    )
+    .ok();
+    let warehouse = &config.services["warehouse"];
+    assert_eq!((warehouse.port, warehouse.image.as_str()), (Some(5432), ""));
+    assert_eq!(warehouse.environment, map(&[("POSTGRES_USER", "u")]));
+}

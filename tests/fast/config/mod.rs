@@ -2,6 +2,8 @@
 
 mod loads;
 mod refuses;
+mod shows;
+mod starts;
 mod survives;
 
 use std::path::{Path, PathBuf};

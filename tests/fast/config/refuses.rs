@@ -213,10 +213,7 @@ fn names() {
         "names",
         "services:\n  Pg: { image: a, port: 1 }\n  -a: { image: a, port: 1 }\n  a b: { image: a, port: 1 }\n  \"\": { image: a, port: 1 }\n",
     );
-    refuses(
-        "same_prefix",
-        "services:\n  main-db: { image: a, port: 1 }\n  main_db: { image: a, port: 2 }\n",
-    );
+    refuses("same_prefix", "services:\n  main-db: { image: a, port: 1 }\n  main_db: { image: a, port: 2 }\n");
     refuses("network_name", "network: { name: \"my net\", join: [ok, -no] }\n");
 }
 
