@@ -68,13 +68,17 @@ impl Context {
         Self { global, env }
     }
 
-    /// Where the project around the working directory is.
-    pub fn paths(&self) -> Result<ProjectPaths> {
-        let start = match &self.global.project {
+    /// Where the search for the project starts.
+    pub fn start(&self) -> PathBuf {
+        match &self.global.project {
             Some(directory) => self.env.cwd.join(directory),
             None => self.env.cwd.clone(),
-        };
-        Ok(config::find_project(&start)?)
+        }
+    }
+
+    /// Where the project around the working directory is.
+    pub fn paths(&self) -> Result<ProjectPaths> {
+        Ok(config::find_project(&self.start())?)
     }
 
     /// The project around the working directory, with its configuration.

@@ -104,6 +104,11 @@ impl Output {
         self.stdout.terminal
     }
 
+    /// Whether results have colours.
+    pub fn is_coloured(&self) -> bool {
+        self.stdout.colour
+    }
+
     /// Text in the colour of its tone, where standard output has colours.
     pub fn paint(&self, tone: Tone, text: &str) -> String {
         self.stdout.paint(tone, text)

@@ -54,7 +54,7 @@ pub enum AdapterKind {
     Codex,
     /// Gemini CLI.
     Gemini,
-    /// OpenCode.
+    /// `OpenCode`.
     Opencode,
     /// Any program.
     Command,

@@ -10,11 +10,11 @@ pub(super) enum Shape {
     /// A mapping with these keys.
     Map(&'static [Key]),
     /// A mapping whose keys the user chooses.
-    Named(&'static Shape),
+    Named(&'static Self),
     /// A list.
-    List(&'static Shape),
+    List(&'static Self),
     /// Any of these.
-    OneOf(&'static [Shape]),
+    OneOf(&'static [Self]),
     /// Text.
     Text,
     /// One of these words.
