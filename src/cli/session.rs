@@ -42,9 +42,16 @@ const TRIES: u32 = 5;
 pub struct Session {
     handle: Handle,
     inline: Option<Controller>,
+    /// How things were when the session began.
+    pub before: Arc<Snapshot>,
 }
 
 impl Session {
+    fn new(handle: Handle, inline: Option<Controller>) -> Self {
+        let before = Arc::clone(&handle.snapshots().borrow());
+        Self { handle, inline, before }
+    }
+
     /// The newest snapshot, and every later one.
     pub fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
         self.handle.snapshots()
@@ -72,18 +79,17 @@ impl Context {
             if inline {
                 let setup = self.setup(self.load(project.paths.clone())?).await?;
                 if let Some(controller) = daemon::start(setup).await? {
-                    let session = Session { handle: controller.handle.clone(), inline: Some(controller) };
-                    return Ok(session);
+                    return Ok(Session::new(controller.handle.clone(), Some(controller)));
                 }
                 // Another process has the lock; it can be spoken to as soon as it listens.
                 match Client::new(&self.socket(&project.paths.id())).connect().await {
-                    Ok(handle) => return self.same_engine(Session { handle, inline: None }),
+                    Ok(handle) => return self.same_engine(Session::new(handle, None)),
                     Err(ClientError::NotRunning) => sleep(Duration::from_millis(100)).await,
                     Err(error) => return Err(LaunchError::from(error).into()),
                 }
             } else {
                 let handle = api::connect_or_start(&self.launch(project)?).await?;
-                return self.same_engine(Session { handle, inline: None });
+                return self.same_engine(Session::new(handle, None));
             }
         }
         Err(CliError::failed("the project's controller cannot be reached")

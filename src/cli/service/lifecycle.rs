@@ -15,7 +15,7 @@ use crate::cli::output::Tone;
 use crate::cli::render::trouble;
 use crate::cli::session::Session;
 use crate::cli::{CliError, Context, Exit, Output, Result, now, text};
-use crate::model::{Request, ServiceState, ServiceStatus};
+use crate::model::{Request, ServiceState, ServiceStatus, Snapshot};
 
 /// Lines of output shown of a service that failed.
 const LAST_LINES: u64 = 10;
@@ -66,23 +66,36 @@ pub(super) async fn start(context: &Context, args: &StartArgs, out: &Output) -> 
         return Err(no_services(&project));
     }
     let names = args.name.iter().cloned().collect();
-    let watch = Watch { title: "Starting services...", goal: Goal::Ready, patience: args.wait.wait_timeout };
+    let watch = Watch {
+        title: "Starting services...",
+        goal: Goal::Ready,
+        patience: args.wait.wait_timeout,
+        named: args.name.is_some(),
+    };
     watch.run(context, &project, Request::ServiceStart { names }, out).await
 }
 
 pub(super) async fn stop(context: &Context, args: &StopArgs, out: &Output) -> Result {
     let project = project(context, args.name.as_deref())?;
     let names = args.name.iter().cloned().collect();
-    let watch =
-        Watch { title: "Stopping services...", goal: Goal::Stopped, patience: args.wait.wait_timeout };
+    let watch = Watch {
+        title: "Stopping services...",
+        goal: Goal::Stopped,
+        patience: args.wait.wait_timeout,
+        named: args.name.is_some(),
+    };
     watch.run(context, &project, Request::ServiceStop { names }, out).await
 }
 
 pub(super) async fn restart(context: &Context, args: &RestartArgs, out: &Output) -> Result {
     let project = project(context, Some(&args.name))?;
     let request = Request::ServiceRestart { name: args.name.clone() };
-    let watch =
-        Watch { title: "Restarting services...", goal: Goal::Ready, patience: args.wait.wait_timeout };
+    let watch = Watch {
+        title: "Restarting services...",
+        goal: Goal::Ready,
+        patience: args.wait.wait_timeout,
+        named: true,
+    };
     watch.run(context, &project, request, out).await
 }
 
@@ -107,6 +120,8 @@ struct Watch {
     title: &'static str,
     goal: Goal,
     patience: Duration,
+    /// Whether the request names its services.
+    named: bool,
 }
 
 impl Watch {
@@ -160,14 +175,19 @@ impl Watch {
             match progress {
                 Progress::Settled(outcome) => drop(settled.insert(outcome.name.clone(), outcome.clone())),
                 Progress::Waiting(waiting) => {
-                    let ahead = settled.values().map(|outcome| self.line(outcome, out));
-                    let lines: Vec<String> = waiting.into_iter().map(going_on).chain(ahead).collect();
+                    let mut lines: Vec<String> = waiting.into_iter().map(going_on).collect();
+                    if out.is_terminal() {
+                        // They wait for one that comes before them.
+                        lines.extend(settled.values().map(|outcome| self.line(outcome, out)));
+                    }
                     written = live.update(&lines);
                 }
             }
             // By name, whoever is first: the same words each time.
             while let Some(outcome) = wanted.keys().nth(printed.len()).and_then(|name| settled.remove(name)) {
-                written = live.line(&self.line(&outcome, out));
+                if self.is_news(&outcome, &session.before) {
+                    written = live.line(&self.line(&outcome, out));
+                }
                 printed.push(outcome);
             }
         };
@@ -175,6 +195,18 @@ impl Watch {
         written?;
         printed.extend(settled.into_values());
         Ok((printed, ended.err()))
+    }
+
+    /// Whether a person wants to be told of it: of what was asked for by name, and of all that was there to stop.
+    fn is_news(&self, outcome: &Outcome, before: &Snapshot) -> bool {
+        if self.named || self.goal == Goal::Ready || outcome.verdict != Verdict::Done {
+            return true;
+        }
+        match before.services.get(&outcome.name) {
+            Some(status) => !matches!(status.state, ServiceState::Stopped | ServiceState::External),
+            // The controller has just started, and had not looked yet.
+            None => outcome.status.as_ref().is_some_and(|status| status.container_id.is_some()),
+        }
     }
 
     /// The line that says where a service ended up.
