@@ -1,18 +1,22 @@
 //! What a command works on, found when it asks: the one place where the parts are put together.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tanuki_runtimes::{ContainerRuntime, discover};
 
-use super::daemon::Setup;
+use super::daemon::{self, Controller, Setup};
 use super::engine::engine_error;
 use super::{CliError, Env, Global, Output, Result, Runtime};
 use crate::api;
 use crate::config::{self, Config, Overrides, ProjectPaths, RuntimeKind, RuntimePreference};
-use crate::model::{ProjectId, ServiceSpec};
+use crate::model::ServiceSpec;
 use crate::services::spec::Owner;
 use crate::store::Store;
+
+/// In a project's state directory: the path of its controller's socket.
+const SOCKET_FILE: &str = "controller.socket";
 
 /// What a command works on. Everything is found lazily, so that each command pays only for what it uses.
 #[derive(Debug, Clone)]
@@ -145,24 +149,43 @@ impl Context {
         Ok(base.join("tanuki"))
     }
 
-    /// Where the project's controller listens.
-    pub fn socket(&self, project: &ProjectId) -> PathBuf {
+    /// Where the project's controller listens: where the last one said it does, as long as that is there; else where
+    /// the next one will. Two terminals may differ in what the usual place depends on.
+    pub fn socket(&self, paths: &ProjectPaths) -> PathBuf {
+        let told = std::fs::read_to_string(paths.state_dir.join(SOCKET_FILE)).ok().map(PathBuf::from);
+        told.filter(|socket| socket.exists()).unwrap_or_else(|| self.usual_socket(paths))
+    }
+
+    fn usual_socket(&self, paths: &ProjectPaths) -> PathBuf {
         // One that is not there cannot be used; sudo, for example, leaves the variable of another user.
         let runtime_dir = self.env.var("XDG_RUNTIME_DIR").map(Path::new).filter(|path| path.is_dir());
-        api::socket::path(project, runtime_dir)
+        api::socket::path(&paths.id(), runtime_dir)
+    }
+
+    /// Starts the project's controller in this process; `None` when another process has the project's lock.
+    pub async fn start_controller(&self, project: Project) -> Result<Option<Controller>> {
+        let setup = self.setup(project).await?;
+        let (file, socket) = (setup.state_dir.join(SOCKET_FILE), setup.socket.clone());
+        let started = daemon::start(setup).await?;
+        if started.is_some()
+            && let Err(error) = write_private(&file, socket.as_os_str().as_encoded_bytes())
+        {
+            // Commands look at the usual place then.
+            tracing::warn!(%error, "cannot note where the socket is");
+        }
+        Ok(started)
     }
 
     /// What a controller of this project is put together from.
-    pub async fn setup(&self, project: Project) -> Result<Setup> {
+    async fn setup(&self, project: Project) -> Result<Setup> {
         let runtime = self.engine(&project).await?;
         let config_files = std::iter::once(project.paths.config_file.clone())
             .chain(self.config_env().user_config())
             .collect();
-        let id = project.paths.id();
         let (context, paths) = (self.clone(), project.paths.clone());
         Ok(Setup {
-            socket: self.socket(&id),
-            project: id,
+            socket: self.usual_socket(&paths),
+            project: paths.id(),
             root: project.paths.root,
             state_dir: project.paths.state_dir,
             user_state_dir: self.user_state_dir()?,
@@ -195,4 +218,14 @@ pub(super) fn preference(preference: &RuntimePreference) -> discover::Preference
         },
         socket: preference.socket.clone(),
     }
+}
+
+/// Replaces a file in one step, readable by this user only.
+fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    // Made with mode 0600.
+    let mut file = tempfile::NamedTempFile::new_in(directory)?;
+    file.write_all(content)?;
+    file.persist(path)?;
+    Ok(())
 }

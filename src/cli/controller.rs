@@ -3,7 +3,7 @@
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::daemon::{self, Controller};
+use super::daemon::Controller;
 use super::{CliError, Context, Exit, Result};
 use crate::api::{LOCKED, READY, announce};
 
@@ -40,7 +40,7 @@ async fn start(context: &Context) -> Result<Option<Controller>> {
     let project = context.project()?;
     // No mount is held busy by a process that nobody sees.
     _ = rustix::process::chdir("/");
-    Ok(daemon::start(context.setup(project).await?).await?)
+    context.start_controller(project).await
 }
 
 /// Ends with the first signal that asks a process to. To be called on a runtime, which hears the signals.

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::context::{Project, existing_store};
-use super::daemon::{self, Controller, StartError};
+use super::daemon::{Controller, StartError};
 use super::{CliError, Context, Result, Runtime, now};
 use crate::api::{self, Client, ClientError, Launch, LaunchError};
 use crate::controller::{Handle, HandleError};
@@ -77,12 +77,11 @@ impl Context {
         let inline = self.env.var(INLINE) == Some("inline");
         for _ in 0..TRIES {
             if inline {
-                let setup = self.setup(self.load(project.paths.clone())?).await?;
-                if let Some(controller) = daemon::start(setup).await? {
+                if let Some(controller) = self.start_controller(self.load(project.paths.clone())?).await? {
                     return Ok(Session::new(controller.handle.clone(), Some(controller)));
                 }
                 // Another process has the lock; it can be spoken to as soon as it listens.
-                match Client::new(&self.socket(&project.paths.id())).connect().await {
+                match Client::new(&self.socket(&project.paths)).connect().await {
                     Ok(handle) => return self.same_engine(Session::new(handle, None)),
                     Err(ClientError::NotRunning) => sleep(Duration::from_millis(100)).await,
                     Err(error) => return Err(LaunchError::from(error).into()),
@@ -121,7 +120,7 @@ impl Context {
     /// else the engine is looked at, and nothing is changed.
     pub async fn look(&self) -> Result<Snapshot> {
         let paths = self.paths()?;
-        match Client::new(&self.socket(&paths.id())).snapshot().await {
+        match Client::new(&self.socket(&paths)).snapshot().await {
             Ok(snapshot) if snapshot.observed_at.is_some() => return Ok(snapshot),
             Ok(_) | Err(ClientError::NotRunning) => {}
             Err(error) => return Err(LaunchError::from(error).into()),
@@ -202,7 +201,7 @@ impl Context {
         if let Some(runtime) = self.global.runtime {
             arguments.extend(["--runtime".into(), runtime.name().into()]);
         }
-        let socket = self.socket(&project.paths.id());
+        let socket = self.socket(&project.paths);
         Ok(Launch { program, arguments, socket, log, version: VERSION })
     }
 

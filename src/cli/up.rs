@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use super::args::Format;
 use super::context::Project;
 use super::controller::until_told;
-use super::daemon::{self, Controller};
+use super::daemon::Controller;
 use super::events::Printer;
 use super::output::Tone;
 use super::{CliError, Context, Exit, Output, Result};
@@ -62,15 +62,15 @@ pub(super) async fn run(context: &Context, args: &UpArgs, out: &Output) -> Resul
 
 /// The controller in this process; one in the background is asked to end first. Services are not touched by that.
 async fn take_over(context: &Context, project: Project, out: &Output) -> Result<Controller> {
-    let client = Client::new(&context.socket(&project.paths.id()));
+    let client = Client::new(&context.socket(&project.paths));
     let paths = project.paths.clone();
-    let mut setup = Some(context.setup(project).await?);
+    let mut project = Some(project);
     for attempt in 0..HANDOVER.0 {
-        let now = match setup.take() {
-            Some(setup) => setup,
-            None => context.setup(context.load(paths.clone())?).await?,
+        let project = match project.take() {
+            Some(project) => project,
+            None => context.load(paths.clone())?,
         };
-        if let Some(controller) = daemon::start(now).await? {
+        if let Some(controller) = context.start_controller(project).await? {
             return Ok(controller);
         }
         if attempt == 0 {

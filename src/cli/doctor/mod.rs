@@ -63,7 +63,7 @@ async fn engine(context: &Context, project: Option<&Project>, checks: &mut Vec<C
             for (endpoint, problem) in &error.tried {
                 checks.push(Check::note("tried", tried(endpoint, problem)));
             }
-            if error.podman_installed {
+            if error.podman_installed && !rustix::process::getuid().is_root() {
                 checks.extend(host::rootless(context));
             }
             return true;

@@ -111,7 +111,7 @@ fn is_open(path: &Path) -> bool {
 
 /// Whether the project's controller runs and answers.
 pub(super) async fn controller(context: &Context, project: &Project) -> Check {
-    let socket = context.socket(&project.paths.id());
+    let socket = context.socket(&project.paths);
     match Client::new(&socket).snapshot().await {
         Ok(snapshot) => {
             let info = snapshot.controller;
