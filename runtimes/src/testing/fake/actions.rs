@@ -36,6 +36,11 @@ impl FakeRuntime {
         });
     }
 
+    /// Whether an image is on the engine.
+    pub fn has_image(&self, reference: &str) -> bool {
+        self.with(|world| world.images.contains_key(&normal(reference)))
+    }
+
     /// Whether the registry can be reached.
     pub fn set_registry_down(&self, down: bool) {
         self.with(|world| world.registry_down = down);

@@ -9,6 +9,7 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,15 +27,17 @@ use crate::{
 use plan::{EventFate, Fate, Faults};
 pub use plan::{Fault, FaultPlan};
 
-/// A runtime with faults; clones share engine and faults.
+/// A runtime with faults; clones share engine, faults and connection.
 pub struct Faulty<R> {
     engine: Arc<R>,
     faults: Arc<Mutex<Faults>>,
+    severed: Arc<AtomicBool>,
 }
 
 impl<R> Clone for Faulty<R> {
     fn clone(&self) -> Self {
-        Self { engine: Arc::clone(&self.engine), faults: Arc::clone(&self.faults) }
+        let (engine, faults) = (Arc::clone(&self.engine), Arc::clone(&self.faults));
+        Self { engine, faults, severed: Arc::clone(&self.severed) }
     }
 }
 
@@ -47,7 +50,19 @@ impl<R> fmt::Debug for Faulty<R> {
 impl<R: ContainerRuntime + 'static> Faulty<R> {
     /// `engine`, with the faults of `plan`.
     pub fn new(engine: R, plan: FaultPlan) -> Self {
-        Self { engine: Arc::new(engine), faults: Arc::new(Mutex::new(Faults::new(plan))) }
+        let (engine, faults) = (Arc::new(engine), Arc::new(Mutex::new(Faults::new(plan))));
+        Self { engine, faults, severed: Arc::default() }
+    }
+
+    /// Another connection to the same engine with the same faults: for the next process.
+    pub fn reconnected(&self) -> Self {
+        Self { severed: Arc::default(), ..self.clone() }
+    }
+
+    /// The process at this end is dead: what it still asks for goes nowhere and is never answered. What it asked for
+    /// before is done.
+    pub fn sever(&self) {
+        self.severed.store(true, Ordering::Relaxed);
     }
 
     /// The engine inside.
@@ -89,6 +104,9 @@ impl<R: ContainerRuntime + 'static> Faulty<R> {
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
+        if self.severed.load(Ordering::Relaxed) {
+            return std::future::pending().await;
+        }
         let fate = self.faults().fate(method, subject);
         match fate {
             Fate::Pass => effect(Arc::clone(&self.engine)).await,

@@ -56,6 +56,15 @@ async fn a_slow_call_lands_after_its_caller_gave_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_severed_connection_is_silent_and_the_next_one_works() {
+    let first = faulty(FaultPlan::none());
+    first.sever();
+    assert!(tokio::time::timeout(Duration::from_secs(9), first.create(&spec("a"))).await.is_err());
+    assert!(!exists(&first, "a"));
+    first.reconnected().create(&spec("a")).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stale_list_was_true_once() {
     let stale = faulty(FaultPlan { stale: 1.0, lag: 1, ..FaultPlan::none() });
     let all = ListFilter::default();
