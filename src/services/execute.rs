@@ -1,5 +1,6 @@
 //! Carries out a plan: single engine calls in order, with nothing left to decide but what a failure means.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use tanuki_runtimes::{Error, ErrorKind, Holder, NetworkSpec, VolumeSpec};
 
 use super::kind::Services;
 use super::observe::World;
-use super::plan::Wanted;
+use super::plan::{Seen, Wanted};
 use super::ports;
 use super::prober;
 use super::record::{Prober, Run};
@@ -29,18 +30,36 @@ pub(super) const META_GENERATION: &str = "generation";
 /// Tries with other host ports before a start counts as failed.
 const PORT_TRIES: usize = 20;
 
+/// Which container a step means by a name: the one that was seen, or that was just created. By now somebody else may
+/// have the name, so the engine is told the id.
+#[derive(Debug, Default)]
+pub(super) struct Targets(BTreeMap<String, String>);
+
+impl Targets {
+    pub(super) fn seen<'a>(containers: impl IntoIterator<Item = &'a ObservedContainer>) -> Self {
+        let ids = containers.into_iter().map(|container| (container.name.clone(), container.id.clone()));
+        Self(ids.collect())
+    }
+
+    fn id<'a>(&'a self, name: &'a str) -> &'a str {
+        self.0.get(name).map_or(name, String::as_str)
+    }
+}
+
 impl Services {
     pub(super) async fn execute(
         self: &Arc<Self>,
         wanted: &Wanted,
         plan: &ServicePlan,
         wish: &Wish,
-        container: Option<&ObservedContainer>,
+        seen: &Seen<'_>,
     ) -> Result<Next, PassError> {
         let object = format!("service/{}", wanted.spec.name);
+        let container = seen.container;
+        let mut targets = Targets::seen(container.into_iter().chain(seen.surplus));
         for step in &plan.steps {
             tracing::info!(service = wanted.spec.name, action = ?step.action, cause = step.cause, "step");
-            match self.execute_step(wanted, &step.action, wish.generation).await {
+            match self.execute_step(wanted, &step.action, wish.generation, &mut targets).await {
                 Ok(()) => self.after_step(wanted, &object, &step.action, &step.cause),
                 Err(error) => return self.on_step_failed(wanted, wish, container, &step.action, error),
             }
@@ -52,7 +71,13 @@ impl Services {
         Ok(Next::Again)
     }
 
-    async fn execute_step(&self, wanted: &Wanted, action: &StepAction, generation: u64) -> Result<(), Error> {
+    async fn execute_step(
+        &self,
+        wanted: &Wanted,
+        action: &StepAction,
+        generation: u64,
+        targets: &mut Targets,
+    ) -> Result<(), Error> {
         let runtime = &self.deps.runtime;
         let owner = &self.deps.owner;
         match action {
@@ -77,24 +102,31 @@ impl Services {
             }
             StepAction::Create { ports, .. } => {
                 let container = spec::container(wanted, owner, generation, ports);
-                runtime.create(&container).await.map(drop)
+                let id = runtime.create(&container).await?;
+                targets.0.insert(container.name, id);
+                Ok(())
             }
-            StepAction::Start { container } => runtime.start(container).await,
+            StepAction::Start { container } => runtime.start(targets.id(container)).await,
             StepAction::Stop { .. }
             | StepAction::Remove { .. }
             | StepAction::RemoveNetwork { .. }
-            | StepAction::RemoveVolume { .. } => self.execute_removal(action).await,
+            | StepAction::RemoveVolume { .. } => self.execute_removal(action, targets).await,
         }
     }
 
     /// Steps that take away; they need no specification.
-    pub(super) async fn execute_removal(&self, action: &StepAction) -> Result<(), Error> {
+    pub(super) async fn execute_removal(&self, action: &StepAction, targets: &Targets) -> Result<(), Error> {
         let runtime = &self.deps.runtime;
         match action {
             StepAction::Stop { container, grace_ms } => {
-                runtime.stop(container, Duration::from_millis(*grace_ms)).await
+                let grace = Duration::from_millis(*grace_ms);
+                match runtime.stop(targets.id(container), grace).await {
+                    // Removed since it was seen: it does not run, which is what was asked for.
+                    Err(error) if error.is_not_found() => Ok(()),
+                    stopped => stopped,
+                }
             }
-            StepAction::Remove { container } => runtime.remove(container).await,
+            StepAction::Remove { container } => runtime.remove(targets.id(container)).await,
             StepAction::RemoveNetwork { network } => runtime.remove_network(network).await,
             StepAction::RemoveVolume { volume } => runtime.remove_volume(volume).await,
             StepAction::PullImage { .. }
@@ -248,13 +280,13 @@ impl Services {
         let generation = self.project_generation()?;
         for network in &world.networks {
             let action = StepAction::RemoveNetwork { network: network.clone() };
-            self.execute_removal(&action).await.map_err(PassError::new)?;
+            self.execute_removal(&action, &Targets::default()).await.map_err(PassError::new)?;
             self.record_event(EventType::Normal, "project", "Removed", &format!("removed network {network}"));
         }
         if down == "volumes" {
             for volume in world.volumes.keys() {
                 let action = StepAction::RemoveVolume { volume: volume.clone() };
-                self.execute_removal(&action).await.map_err(PassError::new)?;
+                self.execute_removal(&action, &Targets::default()).await.map_err(PassError::new)?;
                 self.record_event(
                     EventType::Normal,
                     "project",

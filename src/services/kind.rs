@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use tanuki_runtimes::{ContainerRuntime, Event, EventAction, ObjectKind as EngineObject};
 
 use super::backoff::Backoff;
+use super::execute::Targets;
 use super::follow;
 use super::observe::{self, World};
 use super::plan::{self, Seen, SeenImage};
@@ -115,6 +116,9 @@ impl Services {
                     record.expect_end = if action == EventAction::Died { follow::EXPECT_END.0 } else { 0 };
                 }
                 self.deps.waker.wake(Wake::Key(Key::Service(name.to_owned())));
+                if action == EventAction::Removed {
+                    self.deps.waker.wake(Wake::Key(Key::Project));
+                }
             }
             _ => self.deps.waker.wake(Wake::All),
         }
@@ -165,6 +169,7 @@ impl Services {
             .with_record(name, |record| (record.unstartable.clone(), record.avoid.clone(), record.pulled));
         let mut seen = Seen {
             container,
+            surplus: world.surplus(name),
             network: world.networks.contains(&wanted.network),
             volumes: &world.volumes,
             image: SeenImage::NotAsked,
@@ -205,7 +210,7 @@ impl Services {
                 (None, None) => Next::Settled,
             });
         }
-        self.execute(&wanted, &plan, &wish, container).await
+        self.execute(&wanted, &plan, &wish, &seen).await
     }
 
     /// A container of ours that the configuration does not have any more.
@@ -217,9 +222,11 @@ impl Services {
             });
             return Ok(Next::Settled);
         };
-        let plan = plan::plan_orphan(container, 10_000);
+        let containers: Vec<_> = std::iter::once(container).chain(world.surplus(name)).collect();
+        let plan = plan::plan_orphan(&containers, 10_000);
+        let targets = Targets::seen(containers);
         for step in &plan.steps {
-            self.execute_removal(&step.action).await.map_err(PassError::new)?;
+            self.execute_removal(&step.action, &targets).await.map_err(PassError::new)?;
         }
         self.deps.waker.wake(Wake::Key(Key::Project));
         self.record_event(EventType::Normal, &format!("service/{name}"), "Removed", &plan.message);

@@ -47,7 +47,8 @@ pub async fn look(
     let mut statuses = BTreeMap::new();
     let mut plans = BTreeMap::new();
     for (name, container) in world.containers.iter().filter(|(name, _)| !looked.specs.contains_key(*name)) {
-        plans.insert(name.clone(), plan::plan_orphan(container, 10_000));
+        let containers: Vec<_> = std::iter::once(container).chain(world.surplus(name)).collect();
+        plans.insert(name.clone(), plan::plan_orphan(&containers, 10_000));
     }
     for (name, spec) in looked.specs {
         // An unreadable store means that nobody's wishes are known, which is what a new one says too.
@@ -72,6 +73,7 @@ pub async fn look(
         let ports = ports(spec);
         let mut seen = Seen {
             container,
+            surplus: world.surplus(name),
             network: world.networks.contains(&wanted.network),
             volumes: &world.volumes,
             image: SeenImage::NotAsked,

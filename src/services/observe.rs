@@ -14,10 +14,19 @@ use crate::model::{
 pub struct World {
     /// Service containers by service name. Where two claim one name, the one that runs, or the first by name.
     pub containers: BTreeMap<String, ObservedContainer>,
+    /// The others that claim the name of one of those: two programs must never share one service's data.
+    pub surplus: BTreeMap<String, Vec<ObservedContainer>>,
     /// Names of the project's networks.
     pub networks: Vec<String>,
     /// The project's volumes by name on the engine.
     pub volumes: BTreeMap<String, ObservedVolume>,
+}
+
+impl World {
+    /// The containers of a service beside the one in [`containers`](Self::containers).
+    pub fn surplus(&self, name: &str) -> &[ObservedContainer] {
+        self.surplus.get(name).map_or(&[], Vec::as_slice)
+    }
 }
 
 /// Lists the project's objects: one call per object kind, none per object.
@@ -32,6 +41,7 @@ pub async fn world(runtime: &dyn ContainerRuntime, owner: &Owner) -> Result<Worl
 
 fn from_listing(listing: Listing) -> World {
     let mut containers = BTreeMap::new();
+    let mut surplus: BTreeMap<String, Vec<ObservedContainer>> = BTreeMap::new();
     for container in listing.containers {
         let (Some(kind), Some(name)) =
             (container.labels.get(LabelKey::KIND), container.labels.get(LabelKey::NAME))
@@ -44,8 +54,9 @@ fn from_listing(listing: Listing) -> World {
             let better = containers.get(&name).is_none_or(|other: &ObservedContainer| {
                 observed.phase == ContainerPhase::Running && other.phase != ContainerPhase::Running
             });
-            if better {
-                containers.insert(name, observed);
+            let other = if better { containers.insert(name.clone(), observed) } else { Some(observed) };
+            if let Some(other) = other {
+                surplus.entry(name).or_default().push(other);
             }
         }
     }
@@ -59,6 +70,7 @@ fn from_listing(listing: Listing) -> World {
         .collect();
     World {
         containers,
+        surplus,
         networks: listing.networks.into_iter().map(|network| network.name).collect(),
         volumes,
     }

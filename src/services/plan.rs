@@ -46,6 +46,8 @@ pub enum SeenImage {
 pub struct Seen<'a> {
     /// Its container.
     pub container: Option<&'a ObservedContainer>,
+    /// Further containers that are labelled as this service's.
+    pub surplus: &'a [ObservedContainer],
     /// Whether the project's network exists.
     pub network: bool,
     /// The project's volumes by name on the engine.
@@ -64,6 +66,7 @@ pub struct Seen<'a> {
 pub fn will_create(wanted: &Wanted, seen: &Seen<'_>) -> bool {
     wanted.desired == Desired::Running
         && wanted.spec.external.is_none()
+        && seen.surplus.is_empty()
         && match seen.container {
             None => true,
             Some(container) => {
@@ -83,6 +86,9 @@ pub fn plan(
     if wanted.spec.external.is_some() {
         return settled(ServiceState::External, "External", "not run by Tanuki");
     }
+    if !seen.surplus.is_empty() {
+        return removal_of_surplus(seen.surplus, grace_ms(wanted));
+    }
     match wanted.desired {
         Desired::Running => plan_running(wanted, seen, backoff, health, now),
         Desired::Stopped => plan_stopped(wanted, seen, now),
@@ -90,11 +96,23 @@ pub fn plan(
     }
 }
 
-/// The plan for a container of ours whose service is no longer in the configuration.
-pub fn plan_orphan(container: &ObservedContainer, grace_ms: u64) -> ServicePlan {
+/// All but one container of a service go before anything else is done: two would write to the same data.
+fn removal_of_surplus(surplus: &[ObservedContainer], grace_ms: u64) -> ServicePlan {
+    let cause = "another container is this service's already";
+    ServicePlan {
+        steps: surplus.iter().flat_map(|container| removal(container, grace_ms, cause)).collect(),
+        state: ServiceState::Pending,
+        reason: "Surplus".into(),
+        message: "several containers are labelled as this service's; all but one are removed".into(),
+        deadline: None,
+    }
+}
+
+/// The plan for containers of ours whose service is no longer in the configuration.
+pub fn plan_orphan(containers: &[&ObservedContainer], grace_ms: u64) -> ServicePlan {
     let cause = "it is no longer in the configuration";
     ServicePlan {
-        steps: removal(container, grace_ms, cause),
+        steps: containers.iter().flat_map(|container| removal(container, grace_ms, cause)).collect(),
         state: ServiceState::Stopping,
         reason: "NotConfigured".into(),
         message: cause.into(),

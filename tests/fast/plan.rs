@@ -123,6 +123,7 @@ impl Case {
     fn plan(&self) -> ServicePlan {
         let seen = Seen {
             container: self.container.as_ref(),
+            surplus: &[],
             network: self.network,
             volumes: &self.volumes,
             image: self.image.clone(),
