@@ -45,6 +45,12 @@ pub use types::*;
 /// callers look again instead of assuming.
 #[async_trait]
 pub trait ContainerRuntime: Debug + Send + Sync {
+    /// Which family of engine this speaks to. Asks nothing.
+    fn kind(&self) -> EngineKind;
+
+    /// Where the engine is reached, for example `unix:///run/podman/podman.sock`. Asks nothing.
+    fn endpoint(&self) -> &str;
+
     /// Which engine this is and what it can do. Asked once and cached by the adapter: cheap to call again.
     async fn info(&self) -> Result<EngineInfo>;
 

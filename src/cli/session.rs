@@ -291,7 +291,6 @@ impl From<NamesError> for CliError {
 impl From<StartError> for CliError {
     fn from(error: StartError) -> Self {
         match error {
-            StartError::Engine(error) => error.into(),
             StartError::Names(error) => error.into(),
             error => Self::failed("cannot start the controller").because(&error),
         }

@@ -43,10 +43,10 @@ pub struct ControllerInfo {
 pub struct EngineSummary {
     /// `docker` or `podman`.
     pub kind: String,
-    /// Its version.
+    /// Its version; empty until it was asked.
     pub version: String,
     /// Where it is reached.
     pub endpoint: String,
-    /// Whether it runs without root.
+    /// Whether it runs without root; false until it was asked.
     pub rootless: bool,
 }

@@ -83,22 +83,15 @@ pub async fn look<'a>(
     services: impl Iterator<Item = &'a ServiceSpec> + Send,
 ) -> Result<Names, NamesError> {
     let plain = Names { network: network.to_owned(), suffix: None };
-    if let Some(suffix) = store.map(|store| store.meta(META_SUFFIX)).transpose()?.flatten() {
+    if let Some(suffix) = store.map(|store| store.meta(&meta_key(runtime))).transpose()?.flatten() {
         return Ok(Names { suffix: (!suffix.is_empty()).then_some(suffix), ..plain });
     }
-    let wanted = plain_names(&plain, services);
-    let managed: Labels = [(LabelKey::MANAGED, "true")].into_iter().collect();
-    let listing = runtime.list(&ListFilter { labels: managed, networks_and_volumes: true }).await?;
-    let foreign = |name: &str, labels: &Labels| {
-        labels.get(LabelKey::PROJECT) != Some(&owner.project.0) && wanted.contains(name)
-    };
-    let taken = listing.containers.iter().any(|container| foreign(&container.name, &container.labels))
-        || listing.networks.iter().any(|network| foreign(&network.name, &network.labels))
-        || listing.volumes.iter().any(|volume| foreign(&volume.name, &volume.labels));
-    Ok(Names { suffix: taken.then(|| suffix(owner)), ..plain })
+    let seen = Seen::look(runtime, owner, &plain, services).await?;
+    Ok(Names { suffix: seen.own.unwrap_or_else(|| seen.taken.then(|| suffix(owner))), ..plain })
 }
 
-/// Chooses the names of this project, once, and remembers them.
+/// Chooses the names of this project on this engine, and remembers them. A choice stands as long as the project has
+/// anything there; plain names that another project took meanwhile are given up when nothing has them yet.
 ///
 /// # Errors
 ///
@@ -111,15 +104,62 @@ pub async fn choose<'a>(
     network: &str,
     services: impl Iterator<Item = &'a ServiceSpec> + Send,
 ) -> Result<Names, NamesError> {
-    let mut names = look(runtime, Some(store), owner, network, services).await?;
-    if store.meta(META_SUFFIX)?.is_none() {
-        let engine = runtime.info().await?.endpoint;
-        if names.suffix.is_none() && !claims.take(&engine, owner)? {
-            names.suffix = Some(suffix(owner));
-        }
-        store.set_meta(META_SUFFIX, names.suffix.as_deref().unwrap_or_default())?;
+    let plain = Names { network: network.to_owned(), suffix: None };
+    let key = meta_key(runtime);
+    let remembered = store.meta(&key)?;
+    let seen = Seen::look(runtime, owner, &plain, services).await?;
+    let chosen = match (seen.own, remembered.as_deref()) {
+        // What exists decides, also after the state was lost.
+        (Some(own), None) => own,
+        (Some(_), Some("")) => None,
+        (_, Some(suffix)) if !suffix.is_empty() => Some(suffix.to_owned()),
+        _ if !seen.taken && claims.take(runtime.endpoint(), owner)? => None,
+        _ => Some(suffix(owner)),
+    };
+    if remembered.as_deref() != Some(chosen.as_deref().unwrap_or_default()) {
+        store.set_meta(&key, chosen.as_deref().unwrap_or_default())?;
     }
-    Ok(names)
+    Ok(Names { suffix: chosen, ..plain })
+}
+
+/// What there is on the engine that bears on the choice.
+struct Seen {
+    /// The suffix that this project's own objects have, if there are any.
+    own: Option<Option<String>>,
+    /// Another project has one of the plain names.
+    taken: bool,
+}
+
+impl Seen {
+    async fn look<'a>(
+        runtime: &dyn ContainerRuntime,
+        owner: &Owner,
+        plain: &Names,
+        services: impl Iterator<Item = &'a ServiceSpec> + Send,
+    ) -> Result<Self, NamesError> {
+        let wanted = plain_names(plain, services);
+        let managed: Labels = [(LabelKey::MANAGED, "true")].into_iter().collect();
+        let listing = runtime.list(&ListFilter { labels: managed, networks_and_volumes: true }).await?;
+        let containers = listing.containers.iter().map(|container| (&container.name, &container.labels));
+        let networks = listing.networks.iter().map(|network| (&network.name, &network.labels));
+        let volumes = listing.volumes.iter().map(|volume| (&volume.name, &volume.labels));
+        let (own, foreign): (Vec<_>, Vec<_>) = containers
+            .chain(networks)
+            .chain(volumes)
+            .map(|(name, labels)| (name.as_str(), labels.get(LabelKey::PROJECT) == Some(&owner.project.0)))
+            .partition(|(_, own)| *own);
+        let suffix = suffix(owner);
+        let ending = format!("-{suffix}");
+        Ok(Self {
+            own: own.first().map(|_| own.iter().any(|(name, _)| name.ends_with(&ending)).then_some(suffix)),
+            taken: foreign.iter().any(|(name, _)| wanted.contains(*name)),
+        })
+    }
+}
+
+/// The choice is per engine: the same project may have the plain names on one and not on another.
+fn meta_key(runtime: &dyn ContainerRuntime) -> String {
+    format!("{META_SUFFIX}@{}", runtime.endpoint())
 }
 
 fn suffix(owner: &Owner) -> String {

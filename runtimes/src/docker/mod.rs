@@ -185,6 +185,14 @@ impl Docker {
 
 #[async_trait]
 impl ContainerRuntime for Docker {
+    fn kind(&self) -> EngineKind {
+        EngineKind::Docker
+    }
+
+    fn endpoint(&self) -> &str {
+        &self.shared.url
+    }
+
     async fn info(&self) -> Result<EngineInfo> {
         self.shared.info.get_or_try_init(|| self.ask_info()).await.cloned()
     }

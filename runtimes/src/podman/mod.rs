@@ -232,6 +232,14 @@ async fn inspected(client: &Client, id: &str) -> Result<Inspected, Failure> {
 
 #[async_trait]
 impl ContainerRuntime for Podman {
+    fn kind(&self) -> EngineKind {
+        EngineKind::Podman
+    }
+
+    fn endpoint(&self) -> &str {
+        &self.url
+    }
+
     async fn info(&self) -> Result<EngineInfo> {
         self.engine().await
     }

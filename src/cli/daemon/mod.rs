@@ -81,9 +81,6 @@ pub enum StartError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] crate::store::StoreError),
-    /// The engine failed.
-    #[error(transparent)]
-    Engine(#[from] tanuki_runtimes::Error),
     /// No names could be chosen.
     #[error(transparent)]
     Names(#[from] names::NamesError),
@@ -126,7 +123,7 @@ pub async fn start(setup: Setup) -> Result<Option<Controller>, StartError> {
         setup.services.values(),
     )
     .await?;
-    let publisher = Publisher::new(first_snapshot(&setup, clock.as_ref()).await?);
+    let publisher = Publisher::new(first_snapshot(&setup, clock.as_ref()));
     let waker = Waker::default();
     let deps = Deps {
         runtime: Arc::clone(&setup.runtime),
@@ -148,6 +145,7 @@ pub async fn start(setup: Setup) -> Result<Option<Controller>, StartError> {
     let kind = Arc::new(Arc::clone(&services));
     let ended = tokio::spawn(controller::run(kind, waker, Options::default(), shutdown.clone()));
     tasks.spawn(services::follow_engine(Arc::clone(&services), shutdown.clone()));
+    tasks.spawn(introduce(setup.runtime, publisher));
     tasks.spawn(answer(inbox, Arc::clone(&services), shutdown.clone()));
     tasks.spawn(watch::follow_config(setup.config_files, setup.reload, services, shutdown.clone()));
     let serving = server.serve(handle.clone(), clients.clone(), shutdown.clone());
@@ -228,9 +226,8 @@ async fn answer(mut inbox: mpsc::Receiver<Envelope>, services: Arc<Services>, sh
     }
 }
 
-async fn first_snapshot(setup: &Setup, clock: &dyn Clock) -> Result<Snapshot, StartError> {
-    let info = setup.runtime.info().await?;
-    Ok(Snapshot {
+fn first_snapshot(setup: &Setup, clock: &dyn Clock) -> Snapshot {
+    Snapshot {
         project: setup.project.clone(),
         path: setup.root.display().to_string(),
         controller: ControllerInfo {
@@ -239,16 +236,27 @@ async fn first_snapshot(setup: &Setup, clock: &dyn Clock) -> Result<Snapshot, St
             started_at: clock.now(),
         },
         engine: EngineSummary {
-            kind: info.kind.to_string(),
-            version: info.version,
-            endpoint: info.endpoint,
-            rootless: info.rootless,
+            kind: setup.runtime.kind().to_string(),
+            version: String::new(),
+            endpoint: setup.runtime.endpoint().to_owned(),
+            rootless: false,
         },
         services: BTreeMap::new(),
         conditions: Vec::new(),
         events: Vec::new(),
         observed_at: None,
-    })
+    }
+}
+
+/// Asks the engine for its version. Some take a third of a second for it: nothing waits.
+async fn introduce(runtime: Arc<dyn ContainerRuntime>, publisher: Publisher<Snapshot>) {
+    match runtime.info().await {
+        Ok(info) => publisher.update(|snapshot| {
+            snapshot.engine.version = info.version;
+            snapshot.engine.rootless = info.rootless;
+        }),
+        Err(error) => tracing::warn!(%error, "the engine does not say what it is"),
+    }
 }
 
 fn private_directory(path: &Path) -> Result<(), StartError> {

@@ -20,6 +20,14 @@ use crate::{
 
 #[async_trait]
 impl ContainerRuntime for FakeRuntime {
+    fn kind(&self) -> EngineKind {
+        EngineKind::Docker
+    }
+
+    fn endpoint(&self) -> &'static str {
+        "memory:"
+    }
+
     async fn info(&self) -> Result<EngineInfo> {
         self.call("info", "ask", "the engine", |_| {
             Ok(EngineInfo {

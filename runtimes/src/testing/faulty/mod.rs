@@ -210,6 +210,14 @@ impl<R: ContainerRuntime + 'static> Faulty<R> {
 
 #[async_trait]
 impl<R: ContainerRuntime + 'static> ContainerRuntime for Faulty<R> {
+    fn kind(&self) -> crate::EngineKind {
+        self.engine.kind()
+    }
+
+    fn endpoint(&self) -> &str {
+        self.engine.endpoint()
+    }
+
     async fn info(&self) -> Result<EngineInfo> {
         self.call("info", "", |engine| async move { engine.info().await }).await
     }
