@@ -156,6 +156,8 @@ const TABLE: &[(&[&str], ErrorKind)] = &[
         ],
         ErrorKind::Invalid,
     ),
+    // A bind source that is not there, where it is not made.
+    (&["statfs /", "bind source path does not exist"], ErrorKind::Invalid),
     (&["container state improper", "is not running", "is not paused"], ErrorKind::Conflict),
     (&["permission denied", "operation not permitted"], ErrorKind::Denied),
     (&["invalid argument", "invalid signal", "invalid reference format"], ErrorKind::Invalid),
@@ -306,6 +308,7 @@ mod tests {
                 ErrorKind::Invalid,
             ),
             (500, "unable to find user nouser: no matching entries in passwd file", ErrorKind::Invalid),
+            (500, "statfs /tmp/gone: no such file or directory", ErrorKind::Invalid),
             (500, "something new", ErrorKind::Other),
         ];
         for (status, message, kind) in cases {

@@ -106,28 +106,26 @@ fn hint(line: &[u8], wanted: &Labels) -> Result<Option<Event>, Failure> {
     let happened: Happened = serde_json::from_slice(line).map_err(Failure::garbled)?;
     let Some((object, action)) = meaning(&happened.kind, &happened.action) else { return Ok(None) };
     let mut attributes = happened.actor.attributes;
-    let name = attributes.remove("name");
-    let (labels, id) = match object {
-        ObjectKind::Container => (labels(attributes), happened.actor.id),
-        // Networks carry their name in an attribute of their own, volumes are their name.
-        ObjectKind::Network => {
-            let id = happened.actor.id;
-            (
-                Labels::default(),
-                if id.is_empty() { attributes.remove("network").unwrap_or_default() } else { id },
-            )
+    let mut name = attributes.remove("name").filter(|name| !name.is_empty());
+    let mut id = happened.actor.id;
+    let mut labels = Labels::default();
+    if object == ObjectKind::Container {
+        labels = own_labels(attributes);
+        if !labels.contains(wanted) {
+            return Ok(None);
         }
-        ObjectKind::Volume | ObjectKind::Image => (Labels::default(), happened.actor.id),
-    };
-    if object == ObjectKind::Container && !labels.contains(wanted) {
-        return Ok(None);
+    } else if object == ObjectKind::Network {
+        // A network has its name in an attribute of its own, and on some versions no id.
+        name = name.or_else(|| attributes.remove("network"));
+        if id.is_empty() {
+            id = name.clone().unwrap_or_default();
+        }
     }
-    let name = name.filter(|name| !name.is_empty());
     Ok(Some(Event { object, action, id, name, labels }))
 }
 
 /// Podman mixes a container's labels with facts of its own.
-fn labels(mut attributes: BTreeMap<String, String>) -> Labels {
+fn own_labels(mut attributes: BTreeMap<String, String>) -> Labels {
     for own in ["containerExitCode", "exitCode", "image", "podId"] {
         attributes.remove(own);
     }
@@ -198,9 +196,7 @@ mod tests {
         let line = r#"{"Type":"network","Action":"create","Actor":{"ID":"","Attributes":{"network":"n1"}}}"#;
         let wanted: Labels = [("a", "b")].into_iter().collect();
         let event = hint(line.as_bytes(), &wanted).unwrap().unwrap();
-        assert_eq!(
-            (event.object, event.action, event.id.as_str()),
-            (ObjectKind::Network, EventAction::Created, "n1")
-        );
+        assert_eq!((event.object, event.action), (ObjectKind::Network, EventAction::Created));
+        assert_eq!((event.id.as_str(), event.name.as_deref()), ("n1", Some("n1")));
     }
 }

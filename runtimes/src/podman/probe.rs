@@ -9,26 +9,36 @@
 //!
 //! # Limits
 //!
-//! The engine keeps no exit code: a failed command is 1, whatever it said. Of the output it keeps 500 bytes.
+//! The engine keeps no exit code: a failed command is 1, whatever it said. Of the output it keeps 500 bytes. It also
+//! does not tell that there is no such program, which a person must know; so when a container's probe first fails
+//! without a word, the command is run once more as an exec.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::error::Failure;
 use super::http::Target;
 use super::wire::HealthAnswer;
 use super::{Podman, READ, inspected, within};
-use crate::{Error, ErrorKind, ProbeOutput, ProbeResult, Result};
+use crate::{Error, ErrorKind, ExecSpec, ProbeOutput, ProbeResult, Result};
 
 const WHAT: &str = "probe";
 const OUTPUT_LIMIT: usize = 4096;
 /// The engine's word for a command that ended after the health check's own limit.
 const OVERDUE: &str = "exceeded timeout";
 
-/// The containers a probe of which is under way.
+/// What is remembered of probes, by container id.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Probes(Arc<Mutex<BTreeSet<String>>>);
+pub(super) struct Probes(Arc<Mutex<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    /// A probe is under way.
+    busy: BTreeSet<String>,
+    /// What a look into a silent failure found.
+    explained: BTreeMap<String, Option<ProbeOutput>>,
+}
 
 /// Held while a probe is under way.
 struct Ticket {
@@ -38,15 +48,18 @@ struct Ticket {
 
 impl Probes {
     fn enter(&self, id: &str) -> Option<Ticket> {
-        let mut set = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        set.insert(id.to_owned()).then(|| Ticket { probes: self.clone(), id: id.to_owned() })
+        let free = self.known().busy.insert(id.to_owned());
+        free.then(|| Ticket { probes: self.clone(), id: id.to_owned() })
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let mut set = self.probes.0.lock().unwrap_or_else(PoisonError::into_inner);
-        set.remove(&self.id);
+        self.probes.known().busy.remove(&self.id);
     }
 }
 
@@ -106,8 +119,38 @@ impl Podman {
             (false, code) => ProbeResult::Exited(if code == 0 { 1 } else { code }),
         };
         let mut output = run.map(|run| run.output).unwrap_or_default();
+        if matches!(result, ProbeResult::Exited(1))
+            && output.is_empty()
+            && let Some(explained) = self.explain(&before.id, command, timeout).await
+        {
+            return Ok(explained);
+        }
         output.truncate(output.floor_char_boundary(OUTPUT_LIMIT));
         Ok(ProbeOutput { result, output })
+    }
+}
+
+impl Podman {
+    /// Why a container's command cannot be run, if that is so; looked into once.
+    async fn explain(&self, id: &str, command: &[String], timeout: Duration) -> Option<ProbeOutput> {
+        let known = self.probes.known().explained.get(id).cloned();
+        if let Some(known) = known {
+            return known;
+        }
+        let _ticket = self.probes.enter(id)?;
+        let found = self.try_command(id, command, timeout).await;
+        self.probes.known().explained.insert(id.to_owned(), found.clone());
+        found
+    }
+
+    async fn try_command(&self, id: &str, command: &[String], timeout: Duration) -> Option<ProbeOutput> {
+        let spec = ExecSpec { command: command.to_vec(), timeout: Some(timeout), ..ExecSpec::default() };
+        let ran = self.run(id, &spec).await.ok()?;
+        let text = String::from_utf8_lossy(&ran.stderr);
+        // A second line is about the connection, not the command.
+        let output = text.lines().next().unwrap_or_default().trim_start_matches("Error: ").to_owned();
+        matches!(ran.exit_code, 126 | 127)
+            .then_some(ProbeOutput { result: ProbeResult::Exited(ran.exit_code), output })
     }
 }
 

@@ -413,3 +413,6 @@ pub(super) struct Actor {
     #[serde(default, rename = "Attributes", deserialize_with = "or_default")]
     pub(super) attributes: BTreeMap<String, String>,
 }
+
+#[cfg(test)]
+mod tests;
