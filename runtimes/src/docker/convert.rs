@@ -15,11 +15,9 @@ use crate::{
     Capabilities, Container, ContainerSpec, ContainerState, Image, Labels, Mount, MountSource, PortBinding,
 };
 
-/// The body of a create request. `network` is how the engine is told of `spec.network`: its name, or its id.
-/// The error says what in the spec cannot be sent.
+/// The body of a create request. The error says what in the spec cannot be sent.
 pub(super) fn create_body(
     spec: &ContainerSpec,
-    network: Option<&str>,
     capabilities: Capabilities,
 ) -> Result<ContainerCreateBody, String> {
     let mut binds = Vec::new();
@@ -47,7 +45,7 @@ pub(super) fn create_body(
     let host = HostConfig {
         binds: (!binds.is_empty()).then_some(binds),
         mounts: Some(mounts),
-        network_mode: network.map(str::to_owned),
+        network_mode: spec.network.as_ref().map(|attachment| attachment.network.clone()),
         restart_policy: Some(RestartPolicy {
             name: Some(RestartPolicyNameEnum::NO),
             maximum_retry_count: None,
@@ -64,10 +62,10 @@ pub(super) fn create_body(
         port_bindings: Some(ports),
         ..HostConfig::default()
     };
-    let endpoints = spec.network.as_ref().zip(network).map(|(attachment, network)| {
+    let endpoints = spec.network.as_ref().map(|attachment| {
         let settings =
             EndpointSettings { aliases: Some(attachment.aliases.clone()), ..EndpointSettings::default() };
-        [(network.to_owned(), settings)].into_iter().collect()
+        [(attachment.network.clone(), settings)].into_iter().collect()
     });
     // The engine takes an empty list for none at all; one empty word is what takes the image's entrypoint away.
     let entrypoint =
@@ -347,7 +345,7 @@ mod tests {
     #[test]
     fn ports_are_exposed_and_bound() {
         let spec = ContainerSpec { ports: vec![PortBinding::loopback(80, 8080)], ..ContainerSpec::default() };
-        let body = create_body(&spec, None, ABLE).unwrap();
+        let body = create_body(&spec, ABLE).unwrap();
         assert_eq!(body.exposed_ports, Some(vec!["80/tcp".to_owned()]));
         let bound = body.host_config.unwrap().port_bindings.unwrap();
         let binding = &bound["80/tcp"].as_ref().unwrap()[0];
@@ -362,10 +360,10 @@ mod tests {
         let source = MountSource::Bind { path: PathBuf::from("/src"), relabel_shared: Some(false) };
         let mount = Mount { target: "/dst".to_owned(), source, read_only: true };
         let spec = ContainerSpec { mounts: vec![mount], ..ContainerSpec::default() };
-        let host = create_body(&spec, None, ABLE).unwrap().host_config.unwrap();
+        let host = create_body(&spec, ABLE).unwrap().host_config.unwrap();
         assert_eq!((host.binds, host.mounts.map(|mounts| mounts.len())), (None, Some(1)));
         let selinux = Capabilities { selinux: true, ..ABLE };
-        let host = create_body(&spec, None, selinux).unwrap().host_config.unwrap();
+        let host = create_body(&spec, selinux).unwrap().host_config.unwrap();
         assert_eq!(host.binds, Some(vec!["/src:/dst:ro,Z".to_owned()]));
     }
 

@@ -40,18 +40,25 @@ impl Failure {
     }
 
     pub(super) fn http(error: &hyper::Error) -> Self {
-        let cause = io_kind(error).map_or_else(
+        Self::broken(error)
+    }
+
+    /// From an error whose causes tell whether the connection broke.
+    fn broken(error: &(dyn StdError + 'static)) -> Self {
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            if let Some(error) = error.downcast_ref::<io::Error>() {
+                return Self::io(error);
+            }
             // An engine that goes away in the middle of an answer leaves it incomplete.
-            || {
-                if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
-                    Cause::Io(io::ErrorKind::UnexpectedEof)
-                } else {
-                    Cause::Other
-                }
-            },
-            Cause::Io,
-        );
-        Self { cause, text: chain(error) }
+            if let Some(error) = error.downcast_ref::<hyper::Error>()
+                && (error.is_incomplete_message() || error.is_closed() || error.is_canceled())
+            {
+                return Self { cause: Cause::Io(io::ErrorKind::UnexpectedEof), text: error.to_string() };
+            }
+            cause = error.source();
+        }
+        Self { cause: Cause::Other, text: chain(error) }
     }
 
     pub(super) fn timeout(limit: Duration) -> Self {
@@ -99,21 +106,9 @@ impl From<bollard::errors::Error> for Failure {
             Bollard::SocketNotFoundError(path) => {
                 Self { cause: Cause::Io(io::ErrorKind::NotFound), text: format!("{path} does not exist") }
             }
-            other => Self { cause: io_kind(&other).map_or(Cause::Other, Cause::Io), text: chain(&other) },
+            other => Self::broken(&other),
         }
     }
-}
-
-/// The kind of the io error at the bottom of a chain of causes.
-fn io_kind(error: &(dyn StdError + 'static)) -> Option<io::ErrorKind> {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            return Some(error.kind());
-        }
-        cause = error.source();
-    }
-    None
 }
 
 /// An error and its causes on one line.

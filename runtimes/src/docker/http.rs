@@ -19,7 +19,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 use super::errors::Failure;
 
-/// Longest answer read into memory: an engine's error or a small document.
+/// Longest answer or record held in memory.
 const MAX_BODY: usize = 8 << 20;
 
 /// Where the engine listens.
@@ -130,12 +130,7 @@ async fn send_unbounded(target: &Target, call: Call<'_>) -> Result<Response<Inco
     Err(Failure::answer(status.as_u16(), message))
 }
 
-/// Reads a whole body as JSON.
-pub(super) async fn json(response: Response<Incoming>) -> Result<Value, Failure> {
-    let bytes = read(response.into_body()).await?;
-    serde_json::from_slice(&bytes).map_err(|error| Failure::other(format!("unreadable answer: {error}")))
-}
-
+/// Reads a whole body.
 async fn read(mut body: Incoming) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {

@@ -254,13 +254,7 @@ impl ContainerRuntime for Docker {
         let fail = |failure: Failure| failure.into_error(CREATE, &spec.name);
         let capabilities = self.info().await?.capabilities;
         self.check_mounts(spec, capabilities).await?;
-        let network = match &spec.network {
-            Some(attachment) => {
-                Some(objects::address(self, &attachment.network, &spec.labels).await.map_err(fail)?)
-            }
-            None => None,
-        };
-        let body = convert::create_body(spec, network.as_deref(), capabilities)
+        let body = convert::create_body(spec, capabilities)
             .map_err(|detail| Error::new(ErrorKind::Invalid, CREATE, &spec.name, detail))?;
         let options =
             CreateContainerOptions { name: Some(spec.name.clone()), ..CreateContainerOptions::default() };

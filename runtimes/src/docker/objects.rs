@@ -14,15 +14,15 @@ const REMOVE_NETWORK: &str = "remove network";
 const MAKE_VOLUME: &str = "create volume";
 const REMOVE_VOLUME: &str = "remove volume";
 
-/// One network is made at a time in this process: engines before 23 allow two of one name, after which every call by
-/// that name fails.
+/// One network is made at a time in this process: engines before 23 allow two of one name.
 static MAKING: Mutex<()> = Mutex::const_new(());
 
 pub(super) async fn ensure_network(docker: &Docker, spec: &NetworkSpec) -> Result<Network> {
     check_name(MAKE_NETWORK, &spec.name)?;
     let fail = |failure: Failure| failure.into_error(MAKE_NETWORK, &spec.name);
     let _making = MAKING.lock().await;
-    if let Some(found) = owned(networks_named(docker, &spec.name).await.map_err(fail)?, spec)? {
+    let found = networks_named(docker, &spec.name).await.map_err(fail)?;
+    if let Some(found) = settle(docker, found, spec).await? {
         return Ok(found);
     }
     let body = json!({
@@ -33,38 +33,46 @@ pub(super) async fn ensure_network(docker: &Docker, spec: &NetworkSpec) -> Resul
     });
     let mut call = http::Call::post("/networks/create", &[], Some(body));
     call.headers = Some(SLOW);
-    let made = match http::send(&docker.target, call).await {
-        Ok(response) => {
-            let answer = http::json(response).await.map_err(fail)?;
-            answer.get("Id").and_then(|id| id.as_str()).map(str::to_owned)
-        }
+    match http::send(&docker.target, call).await {
+        Ok(_made) => {}
         // Another process was faster: theirs is looked at below.
-        Err(failure) if failure.status() == Some(409) => None,
+        Err(failure) if failure.status() == Some(409) => {}
         Err(failure) => return Err(fail(failure)),
-    };
-    // The engine's check for duplicates is not atomic either. Every maker keeps the same one: the smallest id.
-    let mut found = networks_named(docker, &spec.name).await.map_err(fail)?;
-    found.truncate(1);
-    if let (Some(kept), Some(made)) = (found.first(), &made)
-        && kept.id != *made
-    {
-        remove_by_id(docker, made).await.map_err(fail)?;
     }
-    owned(found, spec)?.ok_or_else(|| {
+    // The engine's check for duplicates is not atomic either.
+    let found = networks_named(docker, &spec.name).await.map_err(fail)?;
+    settle(docker, found, spec).await?.ok_or_else(|| {
         Error::new(ErrorKind::Conflict, MAKE_NETWORK, &spec.name, "it was removed while it was being made")
     })
 }
 
-/// The network that is there already, if it is the same owner's.
-fn owned(found: Vec<Network>, spec: &NetworkSpec) -> Result<Option<Network>> {
-    if found.is_empty() {
-        return Ok(None);
+/// Of the networks of one name, the one that stays, if it is the same owner's; every maker settles on the same.
+///
+/// Old engines allow several of one name, and then start no container on any of them, not even by id. So what is
+/// ours and not in use goes, the smallest id last.
+async fn settle(docker: &Docker, mut found: Vec<Network>, spec: &NetworkSpec) -> Result<Option<Network>> {
+    if let Some(foreign) = found.iter().find(|network| !network.labels.owned_by(&spec.labels)) {
+        let labels = foreign.labels.clone();
+        return Err(name_taken(MAKE_NETWORK, &spec.name, labels, "another network has this name"));
     }
-    let foreign = found[0].labels.clone();
-    match found.into_iter().find(|network| network.labels.owned_by(&spec.labels)) {
-        Some(network) => Ok(Some(network)),
-        None => Err(name_taken(MAKE_NETWORK, &spec.name, foreign, "another network has this name")),
+    let mut index = found.len();
+    while index > 0 && found.len() > 1 {
+        index -= 1;
+        match remove_by_id(docker, &found[index].id).await {
+            Ok(()) => {
+                found.remove(index);
+            }
+            Err(failure) => match failure.into_error(MAKE_NETWORK, &spec.name) {
+                error if error.kind == ErrorKind::InUse => {}
+                error => return Err(error),
+            },
+        }
     }
+    if found.len() > 1 {
+        let detail = "several networks have this name and are in use";
+        return Err(Error::new(ErrorKind::Conflict, MAKE_NETWORK, &spec.name, detail));
+    }
+    Ok(found.pop())
 }
 
 pub(super) async fn remove_network(docker: &Docker, name: &str) -> Result<()> {
@@ -94,24 +102,6 @@ async fn remove_by_id(docker: &Docker, id: &str) -> Result<(), Failure> {
         Err(failure) if failure.status() == Some(404) => Ok(()),
         other => other,
     }
-}
-
-/// How to tell the engine of a network: by name, or by id where the name has become ambiguous.
-///
-/// The name is preferred because a container keeps what it is given, and a network that was made anew has another id.
-pub(super) async fn address(docker: &Docker, name: &str, owner: &Labels) -> Result<String, Failure> {
-    let mut found = networks_named(docker, name).await?;
-    if found.len() > 1 {
-        found.retain(|network| network.labels.owned_by(owner));
-        if let Some(network) = found.into_iter().next() {
-            return Ok(network.id);
-        }
-        return Err(Failure::answer(409, format!("network {name} is ambiguous")));
-    }
-    if found.is_empty() {
-        return Err(Failure::answer(404, format!("network {name} not found")));
-    }
-    Ok(name.to_owned())
 }
 
 /// Every network of exactly this name, by id.

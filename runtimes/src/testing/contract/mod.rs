@@ -149,7 +149,8 @@ macro_rules! for_each_contract_check {
                     a_log_keeps_what_was_written_before,
                     a_followed_log_ends_with_the_container,
                     events_tell_a_life,
-                    events_of_others_are_not_told;
+                    events_of_others_are_not_told,
+                    events_since_then_are_told_again;
             }
             real {
                 real_processes:
@@ -170,7 +171,8 @@ macro_rules! for_each_contract_check {
                     a_read_only_mount_refuses_writes,
                     a_missing_bind_source_is_an_error,
                     a_published_port_answers,
-                    aliases_resolve;
+                    aliases_resolve,
+                    an_unreachable_registry_is_told;
                 real_logs:
                     streams_are_told_apart_in_order,
                     a_tail_is_the_end,

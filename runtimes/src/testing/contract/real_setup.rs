@@ -164,3 +164,14 @@ pub(super) async fn aliases_resolve(lab: &Lab) -> Outcome {
     }
     Ok(())
 }
+
+pub(super) async fn an_unreachable_registry_is_told(lab: &Lab) -> Outcome {
+    // Nobody listens on port 1.
+    let outcome = match lab.runtime.pull("127.0.0.1:1/tanuki-test/there-is-none:1").await {
+        Ok(records) => super::lab::collect(records, super::Check::LIMIT).await?.into_iter().collect(),
+        Err(error) => Err(error),
+    };
+    let outcome: crate::Result<Vec<_>> = outcome;
+    fails!(outcome, ErrorKind::Unavailable, "a registry that does not answer");
+    Ok(())
+}

@@ -94,3 +94,23 @@ pub(super) async fn events_of_others_are_not_told(lab: &Lab) -> Outcome {
         }
     }
 }
+
+pub(super) async fn events_since_then_are_told_again(lab: &Lab) -> Outcome {
+    let id = lab.idle().await?;
+    let started = lab.runtime.inspect(&id).await?.started_at;
+    // Some engines count in seconds.
+    let since = started.and_then(|time| time.checked_sub(Duration::from_secs(2)));
+    holds!(since.is_some(), "it is not told when it started");
+    let mut events = lab.runtime.events(&EventFilter { labels: lab.labels(), since }).await?;
+    lab.runtime.kill(&id, "KILL").await?;
+    let mut told = Vec::new();
+    while told.last() != Some(&EventAction::Died) {
+        let event = next(&mut events).await?;
+        let event = event?;
+        if event.object == ObjectKind::Container && event.id == id {
+            told.push(event.action);
+        }
+    }
+    holds!(told.contains(&EventAction::Started), "told were {told:?}");
+    Ok(())
+}
