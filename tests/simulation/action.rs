@@ -194,8 +194,8 @@ pub(crate) fn mend(engine: &FakeRuntime) {
     engine.engine_up();
     engine.set_disk_full(false);
     engine.set_registry_down(false);
-    for service in 0..SERVICES.len() {
-        let name = Names::service_host(SERVICES[service]);
+    for (service, name) in SERVICES.into_iter().enumerate() {
+        let name = Names::service_host(name);
         engine.release_port(crate::project::port(service));
         engine.publish_image(image_reference(service), image());
         for name in [name.clone(), format!("renamed-{name}")] {

@@ -7,10 +7,18 @@
 //! * `sequences`: sequences of actions found and shrunk by proptest.
 //!
 //! Nothing here waits for real time, and nothing is random but by seed.
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and tells how it came to that"
+)]
 
 mod action;
+mod crash;
 mod project;
 mod prompt;
 mod properties;
 mod seeds;
+mod sequences;
 mod sim;
