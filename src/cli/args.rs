@@ -115,12 +115,16 @@ pub enum Command {
     /// Makes this directory a Tanuki project.
     Init(InitArgs),
     /// Looks whether everything Tanuki needs is there, and says how to mend what is not.
+    ///
+    /// Each line is ok, warning or failure. Ends with exit code 0 when nothing failed, 1 when something did, and 3
+    /// when there is no engine. JSON is a list of objects with name, level, message and mend.
     Doctor(DoctorArgs),
     /// Checks and shows the configuration.
     Config(ConfigArgs),
     /// Shows what the controller would do now, and why; changes nothing.
     ///
-    /// Ends with exit code 0 when there is nothing to do, and 1 when there is.
+    /// Ends with exit code 0 when there is nothing to do, and 1 when there is. JSON is a list of objects with service
+    /// and plan: steps (action and cause), state, reason, message.
     Plan(PlanArgs),
     /// Starts all enabled services and runs the controller in the foreground.
     ///
@@ -133,7 +137,7 @@ pub enum Command {
     Service(ServiceArgs),
     /// Shows what happened and why, newest last.
     Events(EventsArgs),
-    /// Prints a completion script for a shell.
+    /// Prints a completion script for a shell
     ///
     /// For bash, for example:
     /// tanuki completions bash > ~/.local/share/bash-completion/completions/tanuki

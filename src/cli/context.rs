@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tanuki_runtimes::{ContainerRuntime, discover};
 
 use super::daemon::{self, Controller, Setup};
-use super::engine::engine_error;
+use super::engine_error;
 use super::{CliError, Env, Global, Output, Result, Runtime};
 use crate::api;
 use crate::config::{self, Config, Overrides, ProjectPaths, RuntimeKind, RuntimePreference};

@@ -6,7 +6,7 @@ use tanuki_runtimes::discover::{DiscoverError, Endpoint, Problem};
 use super::CliError;
 
 /// The error for people.
-pub(super) fn engine_error(error: &DiscoverError) -> CliError {
+pub fn engine_error(error: &DiscoverError) -> CliError {
     let mut shown = CliError::engine("no container engine can be used");
     for (endpoint, problem) in &error.tried {
         shown = shown.cause(tried(endpoint, problem));

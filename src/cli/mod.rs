@@ -41,6 +41,7 @@ use tracing::level_filters::LevelFilter;
 
 pub use args::{Cli, Command, Format, FormatArg, Global, Runtime};
 pub use context::Context;
+pub use engine::engine_error;
 pub use env::{Env, now};
 pub use error::{CliError, ErrorKind, Exit, Result};
 pub use output::Output;

@@ -9,7 +9,6 @@ use super::source::{Mark, Sources, line_of, token_length};
 use super::units;
 use super::yaml::{self, Node, Value};
 
-
 /// A value of the tree with the keys that lead to it.
 #[derive(Debug, Clone)]
 pub(super) struct At<'n> {

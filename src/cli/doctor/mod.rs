@@ -11,10 +11,10 @@ use tanuki_runtimes::discover;
 
 use super::args::{Format, FormatArg};
 use super::context::{Project, preference};
-use super::engine::{engine_error, mends, tried};
+use super::engine::{mends, tried};
 use super::output::Tone;
 use super::render::{Check, Level, render_doctor};
-use super::{Context, Exit, Output, Result};
+use super::{Context, Exit, Output, Result, engine_error};
 use crate::config::RuntimePreference;
 
 /// Arguments of `tanuki doctor`.

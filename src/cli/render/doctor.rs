@@ -68,12 +68,14 @@ impl Check {
 
 /// One line per check, and a second one with the mend where there is one.
 pub fn render_doctor(checks: &[Check]) -> String {
-    let width = checks.iter().map(|check| check.name.chars().count()).max().unwrap_or_default();
+    let names: Vec<String> = checks.iter().map(|check| text::one_line(&check.name)).collect();
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or_default();
     checks
         .iter()
-        .map(|check| {
+        .zip(names)
+        .map(|(check, name)| {
             let mut lines =
-                format!("{:<7}  {:<width$}  {}\n", check.level, check.name, text::one_line(&check.message));
+                format!("{:<7}  {:<width$}  {}\n", check.level, name, text::one_line(&check.message));
             if let Some(mend) = &check.mend {
                 lines.push_str(&format!("{:<7}  {:<width$}  -> {}\n", "", "", text::one_line(mend)));
             }
