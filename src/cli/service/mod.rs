@@ -37,7 +37,7 @@ pub enum ServiceCommand {
     /// Shows how services are.
     ///
     /// PORT is the one on the host where there is one; 5433->5432 is a host port that differs from the one inside.
-    /// JSON is one object: project, path, controller, engine, conditions, observed_at, and services by name; times
+    /// JSON is one object: project, path, controller, engine, conditions, `observed_at` and services by name; times
     /// are milliseconds since 1970.
     Status(status::StatusArgs),
     /// Shows what a service has written.
