@@ -15,6 +15,9 @@ const ROOTLESS_USER: &str = "tanuki-rootless";
 /// An image with a shell and the usual tools, and without an entrypoint, built by `integration/images.sh`.
 pub const PLAIN_IMAGE: &str = "tanuki-test/plain:1";
 
+/// An image that declares a volume, from the same script.
+pub const VOLUME_IMAGE: &str = "tanuki-test/redis:7";
+
 /// An engine to test on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {

@@ -1,6 +1,6 @@
 //! The contract suite on every engine of this machine: one test per engine and check.
 
-use tanuki_integration::engines::{Engine, PLAIN_IMAGE};
+use tanuki_integration::engines::{Engine, PLAIN_IMAGE, VOLUME_IMAGE};
 use tanuki_runtimes::testing::contract::{self, ContractImages};
 
 fn run(engine: Engine, name: &str) -> Result<(), String> {
@@ -9,7 +9,8 @@ fn run(engine: Engine, name: &str) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(|error| error.to_string())?.block_on(async {
         let adapter = engine.connect().await?;
-        let images = ContractImages { plain: PLAIN_IMAGE.to_owned() };
+        let images =
+            ContractImages { plain: PLAIN_IMAGE.to_owned(), with_volume: Some(VOLUME_IMAGE.to_owned()) };
         let outcome = check.run(adapter, &images).await;
         outcome.map_err(|broken| format!("on {engine}, {}: {broken}", name.replace('_', " ")))
     })

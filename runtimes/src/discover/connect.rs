@@ -80,7 +80,13 @@ pub async fn connect(env: &Env, preference: &Preference) -> Result<Arc<dyn Conta
         // Asked at the same time, looked at in their order.
         let mut answers = stream::iter(endpoints.clone())
             .map(|endpoint| async move {
-                let answer = identify(&endpoint).await;
+                let encrypted =
+                    endpoint.url.starts_with("tcp://") && env.variable("DOCKER_TLS_VERIFY").is_some();
+                let answer = if encrypted {
+                    Err(Problem::Unsupported("TLS (DOCKER_TLS_VERIFY is set)".to_owned()))
+                } else {
+                    identify(&endpoint).await
+                };
                 (endpoint, answer)
             })
             .buffered(16);

@@ -330,8 +330,12 @@ impl ContainerRuntime for Podman {
             }
             Ok(()) | Err(_) => {}
         }
-        let target =
-            Target::new(&["containers", id]).query("force", "true").query("v", "true").query("timeout", "0");
+        // Documented as `v`, which only the Docker-compatible call looks at.
+        let target = Target::new(&["containers", id])
+            .query("force", "true")
+            .query("v", "true")
+            .query("volumes", "true")
+            .query("timeout", "0");
         let failure = match within(START, self.client.done(Method::DELETE, &target)).await {
             // Version 4 and later tell failures in a list, earlier ones answer with nothing.
             Ok(bytes) => match serde_json::from_slice::<Vec<Removal>>(&bytes)

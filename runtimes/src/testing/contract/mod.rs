@@ -37,6 +37,8 @@ use lab::Lab;
 pub struct ContractImages {
     /// One with the programs named above and, for [`real_only`], a POSIX shell and the usual tools; no entrypoint.
     pub plain: String,
+    /// One that declares a volume, and has the programs too. Without it the check of anonymous volumes holds.
+    pub with_volume: Option<String>,
 }
 
 /// A promise that does not hold, in words.
@@ -167,6 +169,7 @@ macro_rules! for_each_contract_check {
                     a_tmpfs_is_empty_and_bounded,
                     shared_memory_has_its_size,
                     volume_data_outlives_the_container,
+                    anonymous_volumes_go_with_the_container,
                     a_bind_mount_shows_the_host,
                     a_read_only_mount_refuses_writes,
                     a_missing_bind_source_is_an_error,
@@ -256,7 +259,7 @@ mod tests {
         for check in all() {
             let engine = FakeRuntime::new();
             engine.add_image("plain:1", FakeImage::default());
-            let images = ContractImages { plain: "plain:1".to_owned() };
+            let images = ContractImages { plain: "plain:1".to_owned(), with_volume: None };
             if let Err(why) = check.run(Arc::new(engine), &images).await {
                 broken.push(format!("{}: {why}", check.name));
             }

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use super::lab::Lab;
 use super::{Broken, Outcome, fails, holds};
-use crate::{ErrorKind, Mount, MountSource, NetworkAttachment, PortBinding};
+use crate::{ErrorKind, ListFilter, Mount, MountSource, NetworkAttachment, PortBinding};
 
 fn mount(target: &str, source: MountSource) -> Mount {
     Mount { target: target.to_owned(), source, read_only: false }
@@ -72,6 +72,21 @@ pub(super) async fn volume_data_outlives_the_container(lab: &Lab) -> Outcome {
         }
         lab.runtime.remove(&id).await?;
     }
+    Ok(())
+}
+
+pub(super) async fn anonymous_volumes_go_with_the_container(lab: &Lab) -> Outcome {
+    let Some(image) = &lab.images.with_volume else { return Ok(()) };
+    let mut spec = lab.spec_running(&["infinity"]);
+    spec.image.clone_from(image);
+    spec.entrypoint = Some(vec!["sleep".to_owned()]);
+    let id = lab.start(&spec).await?;
+    let volumes = lab.runtime.inspect(&id).await?.volumes;
+    holds!(volumes.len() == 1, "its volumes are {volumes:?}");
+    lab.runtime.remove(&id).await?;
+    let everything = ListFilter { networks_and_volumes: true, ..ListFilter::default() };
+    let left = lab.runtime.list(&everything).await?.volumes;
+    holds!(left.iter().all(|volume| volume.name != volumes[0]), "{} is left behind", volumes[0]);
     Ok(())
 }
 
