@@ -15,7 +15,7 @@ async fn keeps_the_promises(make: impl Fn(FakeRuntime) -> Arc<dyn ContainerRunti
             let engine = FakeRuntime::seeded(seed);
             engine.set_detailed_lists(detailed);
             engine.add_image("plain:1", FakeImage::default());
-            let images = ContractImages { plain: "plain:1".to_owned() };
+            let images = ContractImages { plain: "plain:1".to_owned(), with_volume: None };
             if let Err(why) = check.run(make(engine), &images).await {
                 broken.push(format!("{} (seed {seed}): {why}", check.name));
             }

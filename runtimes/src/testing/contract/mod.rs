@@ -247,23 +247,3 @@ macro_rules! fails {
 }
 
 use {fails, holds};
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{FakeImage, FakeRuntime};
-
-    #[tokio::test(start_paused = true)]
-    async fn the_engine_in_memory_keeps_the_promises() {
-        let mut broken = Vec::new();
-        for check in all() {
-            let engine = FakeRuntime::new();
-            engine.add_image("plain:1", FakeImage::default());
-            let images = ContractImages { plain: "plain:1".to_owned(), with_volume: None };
-            if let Err(why) = check.run(Arc::new(engine), &images).await {
-                broken.push(format!("{}: {why}", check.name));
-            }
-        }
-        assert!(broken.is_empty(), "{broken:#?}");
-    }
-}
