@@ -1,14 +1,15 @@
 //! From a [`ContainerSpec`] to the body of a create request.
 //!
-//! podman-api's builder makes it, except for `no_new_privileges`, which the builder misspells so that the engine
-//! would ignore it: that one is added to the finished document.
+//! podman-api's builder makes it, except for two fields it writes under names that the engine does not know, and
+//! would pass over: `no_new_privileges` and `log_configuration`. They are added to the finished document.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use podman_api::models;
 use podman_api::opts::ContainerCreateOpts;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{ContainerSpec, EngineInfo, ErrorKind, Mount, MountSource, PortBinding};
 
@@ -86,12 +87,11 @@ pub(super) fn body(
         options = options.user_namespace(namespace("keep-id"));
     }
     let text = options.build().serialize().map_err(invalid)?;
-    if !spec.hardened {
-        return Ok(text.into_bytes());
-    }
-    let mut document: Value = serde_json::from_str(&text).map_err(invalid)?;
-    if let Some(fields) = document.as_object_mut() {
-        fields.insert("no_new_privileges".into(), Value::Bool(true));
+    let mut document: BTreeMap<String, Value> = serde_json::from_str(&text).map_err(invalid)?;
+    // The journal, the default beside systemd, drops lines in a hurry and shows them only to its group.
+    document.insert("log_configuration".into(), json!({ "driver": "k8s-file" }));
+    if spec.hardened {
+        document.insert("no_new_privileges".into(), Value::Bool(true));
     }
     serde_json::to_vec(&document).map_err(invalid)
 }
@@ -291,17 +291,18 @@ mod tests {
     fn a_full_spec() {
         let body = document(&full(), false);
         assert_eq!(body["no_new_privileges"], Value::Bool(true));
-        assert_eq!(body["cap_drop"], serde_json::json!(["ALL"]));
+        assert_eq!(body["log_configuration"]["driver"], "k8s-file");
+        assert_eq!(body["cap_drop"], json!(["ALL"]));
         assert_eq!(body["stop_signal"], 2);
         assert_eq!(body["portmappings"][0]["host_ip"], "127.0.0.1");
-        assert_eq!(body["volumes"][0], serde_json::json!({"Dest": "/v", "Name": "vol", "Options": ["ro"]}));
-        assert_eq!(body["mounts"][0]["options"], serde_json::json!(["rbind", "z", "rw"]));
-        assert_eq!(body["mounts"][1]["options"], serde_json::json!(["size=4096", "rw"]));
-        assert_eq!(body["Networks"]["n"]["aliases"], serde_json::json!(["db"]));
+        assert_eq!(body["volumes"][0], json!({"Dest": "/v", "Name": "vol", "Options": ["ro"]}));
+        assert_eq!(body["mounts"][0]["options"], json!(["rbind", "z", "rw"]));
+        assert_eq!(body["mounts"][1]["options"], json!(["size=4096", "rw"]));
+        assert_eq!(body["Networks"]["n"]["aliases"], json!(["db"]));
         assert_eq!(body["netns"]["nsmode"], "bridge");
         assert_eq!(body["resource_limits"]["memory"]["swap"], 1 << 20);
         assert_eq!(body["resource_limits"]["cpu"]["quota"], 150_000);
-        assert_eq!(body["healthconfig"]["Test"], serde_json::json!(["CMD", "true"]));
+        assert_eq!(body["healthconfig"]["Test"], json!(["CMD", "true"]));
         assert_eq!(body["healthconfig"]["Interval"], 0);
         assert_eq!(body["userns"], Value::Null, "keep-id is refused rootful");
     }
@@ -316,7 +317,7 @@ mod tests {
     #[test]
     fn a_bare_spec_switches_the_images_health_check_off() {
         let body = document(&ContainerSpec { name: "c".into(), ..ContainerSpec::default() }, false);
-        assert_eq!(body["healthconfig"]["Test"], serde_json::json!(["NONE"]));
+        assert_eq!(body["healthconfig"]["Test"], json!(["NONE"]));
         for absent in ["netns", "no_new_privileges", "init", "resource_limits", "entrypoint", "command"] {
             assert_eq!(body[absent], Value::Null, "{absent}");
         }

@@ -5,28 +5,30 @@
 //! Networks, volumes, images and pulls, and the body of a create request (its `ContainerCreateOpts`). Always with
 //! the version path it has built in: higher ones are answered with documents it cannot read.
 //!
-//! The rest are requests of our own over the same socket ([`http`]), because there podman-api
+//! The rest are requests of our own over the same socket (`http`), because there podman-api
 //!
 //! * treats "not modified" (started or stopped already) as an error without a message: start, stop;
 //! * asks for sizes, which makes an inspection thirty times slower: inspect;
 //! * cannot say "kill at once" or read a failure inside a 200: remove;
 //! * drops what is needed: the exit code in lists, the health log, whether an exec still runs: list, probe, exec;
 //! * reads a stream chunk by chunk as if each were a whole document, or panics on one that is not: events, logs, exec;
-//! * sends `no_new_privileges` misspelt: the create request itself.
+//! * misspells two fields of a create request, which the engine then ignores: the sending of it.
 //!
 //! It also panics on a name that is no part of a URL, so names are encoded before it gets them.
 //!
 //! # Guarantees
 //!
 //! * Each call that is not a stream has a time limit, ours: podman-api has none.
-//! * Podman's words are looked at in [`error`] only, with three exceptions where a text is the only sign there is
+//! * Podman's words are looked at in `error` only, with three exceptions where a text is the only sign there is
 //!   (no init binary, a race in a list, an overdue probe).
 //! * A failed list is an error, never an empty list; an unknown state does not break it.
 //! * A name without a registry means what it means to Docker, except that a local build of that name wins.
 //!
 //! # Limits
 //!
-//! Podman keeps no exit code of a probe ([`probe`]), and each exec leaves processes behind for minutes ([`exec`]).
+//! Podman keeps no exit code of a probe (`probe`), and each exec leaves processes behind for minutes (`exec`).
+//! Podman 4 puts no fractions of seconds into the times of log lines, and in a tail it joins a line longer than a few
+//! kilobytes to the one before.
 
 mod create;
 mod error;
