@@ -179,9 +179,6 @@ impl Context {
     /// What a controller of this project is put together from.
     async fn setup(&self, project: Project) -> Result<Setup> {
         let runtime = self.engine(&project).await?;
-        let config_files = std::iter::once(project.paths.config_file.clone())
-            .chain(self.config_env().user_config())
-            .collect();
         let (context, paths) = (self.clone(), project.paths.clone());
         Ok(Setup {
             socket: self.usual_socket(&paths),
@@ -189,7 +186,7 @@ impl Context {
             root: project.paths.root,
             state_dir: project.paths.state_dir,
             user_state_dir: self.user_state_dir()?,
-            config_files,
+            config_files: project.config.files,
             runtime,
             network: project.config.network.name,
             services: project.config.services,

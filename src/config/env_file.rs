@@ -78,6 +78,7 @@ fn file(reader: &mut Reader, at: &At<'_>, around: Around<'_>) -> Vec<(String, St
         (Some(rest), Some(home)) => home.join(rest),
         _ => around.root.join(&text),
     };
+    reader.files.push(path.clone());
     match super::load::read_file(&path) {
         Ok(bytes) => {
             let shown = clipped(&text);

@@ -18,7 +18,7 @@ use super::source::{Mark, Source, Sources};
 use super::template;
 use super::yaml::{self, MAX_BYTES, Node, Value};
 use super::{Config, NetworkConfig, Overrides, RuntimePreference};
-use crate::model::{HostPort, ServiceSpec};
+use crate::model::{HostPort, ServiceSpec, VolumeSource};
 
 /// Loads the configuration of a project.
 ///
@@ -28,7 +28,9 @@ pub fn load(paths: &ProjectPaths, env: &Env, overrides: &Overrides) -> Result<Co
     let mut sources = Sources::default();
     let mut broken = Vec::new();
     let mut trees = Vec::new();
+    let mut files = vec![paths.config_file.clone()];
     if let Some(path) = env.user_config() {
+        files.push(path.clone());
         let label = env.home.as_ref().and_then(|home| path.strip_prefix(home).ok());
         let label = label.map_or_else(|| path.display().to_string(), |rest| format!("~/{}", rest.display()));
         trees.extend(tree(&mut sources, &path, label, false, &mut broken));
@@ -61,6 +63,9 @@ pub fn load(paths: &ProjectPaths, env: &Env, overrides: &Overrides) -> Result<Co
     if failed {
         return Err(ConfigError { diagnostics });
     }
+    files.append(&mut reader.files);
+    files.dedup();
+    config.files = files;
     config.warnings = diagnostics;
     config.origins.take(reader);
     Ok(config)
@@ -170,6 +175,7 @@ fn read(reader: &mut Reader, root: &Node, around: Around<'_>, overrides: &Overri
         workstreams: agents::workstreams(reader, at),
         limits: agents::limits(reader, at),
         tasks_dir: agents::tasks_dir(reader, at),
+        files: Vec::new(),
         warnings: Vec::new(),
         origins: Origins::default(),
     };
@@ -196,6 +202,7 @@ fn services(reader: &mut Reader, root: &At<'_>, around: Around<'_>) -> BTreeMap<
 struct Taken {
     ports: BTreeMap<u16, String>,
     prefixes: BTreeMap<String, String>,
+    volumes: BTreeMap<String, String>,
 }
 
 impl Taken {
@@ -216,12 +223,18 @@ impl Taken {
                 "the services `{other}` and `{}` would set the same variables, as {prefix}_HOST",
                 spec.name
             );
-            reader.error_at(
-                at.mark(),
-                &at.path,
-                message,
-                "give one of them another `inject: { prefix: NAME }`",
-            );
+            let help = "give one of them another `inject: { prefix: NAME }`";
+            reader.error_at(at.mark(), &at.path, message, help);
+        }
+        for mount in spec.volumes.iter().filter(|mount| !mount.read_only) {
+            let VolumeSource::Named(volume) = &mount.source else { continue };
+            let other = self.volumes.insert(volume.clone(), spec.name.clone());
+            if let Some(other) = other.filter(|other| *other != spec.name) {
+                let place = at.get("volumes").unwrap_or_else(|| at.clone());
+                let message = format!("the volume {volume} is also written by the service `{other}`");
+                let help = "databases destroy each other's files; give each a volume of its own";
+                reader.warn_at(place.mark(), &place.path, message, help);
+            }
         }
     }
 }

@@ -20,6 +20,7 @@ mod compose;
 mod diagnostic;
 mod env;
 mod env_file;
+mod inject;
 mod interpolate;
 mod keys;
 mod layers;
@@ -28,6 +29,7 @@ mod origin;
 mod probe;
 mod project;
 mod reader;
+mod restart;
 mod runtime;
 mod schema;
 mod service;
@@ -121,6 +123,8 @@ pub struct Config {
     pub limits: Limits,
     /// Directory of task files, relative to the project.
     pub tasks_dir: PathBuf,
+    /// Every file that was read or looked for: when one of them changes, so may this.
+    pub files: Vec<PathBuf>,
     /// What is not wrong but should be looked at.
     pub warnings: Vec<Diagnostic>,
     /// Where the values come from that are not built in.

@@ -1,6 +1,7 @@
 //! Typed reading of a merged tree: says what is wrong and goes on, so that one look finds everything.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::diagnostic::{Diagnostic, Severity};
@@ -84,6 +85,8 @@ pub(super) struct Reader {
     findings: Vec<Finding>,
     /// Places of the values that were read, by path.
     pub(super) seen: BTreeMap<String, Seen>,
+    /// Files that values name and that were read for them.
+    pub(super) files: Vec<PathBuf>,
     /// How many floats were looked up.
     written: usize,
 }
@@ -276,6 +279,14 @@ impl Reader {
 
     /// A port.
     pub(super) fn port(&mut self, at: &At<'_>) -> Option<u16> {
+        if let Value::Text(text) = &at.node.value
+            && text.contains(':')
+            && !at.node.secret
+        {
+            let help = "name the container's port here and the host's in `host_port`, or use `ports`";
+            self.expected(at, "a port from 1 to 65535", help);
+            return None;
+        }
         self.whole_as(at, "port", 1, 65_535).and_then(|port| u16::try_from(port).ok())
     }
 

@@ -6,8 +6,10 @@ use std::time::Duration;
 use super::compose;
 use super::env::Env;
 use super::env_file;
+use super::inject;
 use super::probe;
-use super::reader::{At, Reader};
+use super::reader::{At, Reader, clipped};
+use super::restart;
 use super::yaml::Value;
 use crate::model::{
     External, Health, HostPort, Inject, PortMapping, Probe, PullPolicy, Resources, Restart, ServiceSpec,
@@ -99,7 +101,7 @@ pub(super) fn read(
     spec.environment = env_file::environment(reader, at, around);
     spec.port = at.get("port").and_then(|at| reader.port(&at));
     if let Some(at) = at.get("inject") {
-        spec.inject = inject(reader, at);
+        spec.inject = inject::inject(reader, at);
     }
     if is_external(at) {
         external(reader, at, &mut spec);
@@ -119,7 +121,7 @@ pub(super) fn read(
     spec.resources = resources(reader, at, Resources::default());
     (spec.probe, spec.health) = probe::read(reader, at, spec.port);
     if let Some(at) = at.get("restart") {
-        spec.restart = restart(reader, &at);
+        spec.restart = restart::restart(reader, &at);
     }
     Some(spec)
 }
@@ -216,6 +218,12 @@ fn container(reader: &mut Reader, at: &At<'_>, spec: &mut ServiceSpec) {
             reader.error_at(at.mark(), &at.path, "a service needs `image`", help);
         }
     }
+    let said = at.get("type").is_some();
+    if let (false, ServiceType::Custom, Some(known)) = (said, spec.service_type, known_program(&spec.image)) {
+        let message = format!("`{}` looks like {known}, and is taken for any program", clipped(&spec.image));
+        let help = format!("write `type: {known}` for its probe, variables and template, or `type: custom`");
+        reader.warn_at(at.mark(), &at.path, message, help);
+    }
     if let Some(at) = at.get("pull_policy") {
         spec.pull = reader.word(&at, POLICIES).unwrap_or(PullPolicy::Missing);
     }
@@ -229,6 +237,17 @@ fn container(reader: &mut Reader, at: &At<'_>, spec: &mut ServiceSpec) {
     }
 }
 
+/// The program of a well-known image.
+fn known_program(image: &str) -> Option<ServiceType> {
+    let name = image.rsplit('/').next()?.split([':', '@']).next()?;
+    match name {
+        "postgres" | "postgis" | "pgvector" | "timescaledb" => Some(ServiceType::Postgres),
+        "redis" | "valkey" | "redis-stack-server" => Some(ServiceType::Redis),
+        "mysql" | "mariadb" => Some(ServiceType::Mysql),
+        _ => None,
+    }
+}
+
 fn signal(reader: &mut Reader, at: &At<'_>) -> Option<String> {
     let text = reader.text(at)?;
     let upper = text.to_ascii_uppercase();
@@ -238,11 +257,7 @@ fn signal(reader: &mut Reader, at: &At<'_>) -> Option<String> {
         .chars()
         .all(|c| c.is_ascii_alphanumeric() || c == '+' || c == '-');
     if !known {
-        reader.error(
-            at,
-            format!("`{}` is not a signal", super::reader::clipped(&text)),
-            "write it as `SIGTERM`",
-        );
+        reader.error(at, format!("`{}` is not a signal", clipped(&text)), "write it as `SIGTERM`");
     }
     Some(upper)
 }
@@ -405,86 +420,4 @@ pub(super) fn resources(reader: &mut Reader, at: &At<'_>, default: Resources) ->
         reader.note(&format!("{base}.pids"), &at);
     }
     out
-}
-
-fn restart(reader: &mut Reader, at: &At<'_>) -> Restart {
-    let mut restart = Restart::default();
-    if let Value::Map(_) = at.node.value {
-        if let Some(at) = at.get("initial") {
-            restart.initial = reader.positive_duration(&at).unwrap_or(restart.initial);
-        }
-        if let Some(at) = at.get("max") {
-            restart.max = reader.positive_duration(&at).unwrap_or(restart.max);
-        }
-        if let Some(at) = at.get("reset_after") {
-            restart.reset_after = reader.positive_duration(&at).unwrap_or(restart.reset_after);
-        }
-        if let Some(at) = at.get("max_retries") {
-            let retries = reader.whole(&at, 0, 1_000_000).and_then(|retries| u32::try_from(retries).ok());
-            restart.max_retries = retries.unwrap_or(restart.max_retries);
-        }
-        if restart.initial > restart.max {
-            reader.error(at, "`initial` is longer than `max`", "the wait grows from `initial` to `max`");
-        }
-        return restart;
-    }
-    let Some(policy) = reader.scalar(at) else { return restart };
-    let (word, limit) = policy.split_once(':').map_or((policy.as_str(), None), |(word, n)| (word, Some(n)));
-    match (word, limit.map(str::parse::<u32>)) {
-        ("always" | "unless-stopped" | "on-failure", None) => {}
-        ("on-failure", Some(Ok(limit))) => restart.max_retries = limit,
-        ("no" | "never" | "false", None) => reader.error(
-            at,
-            "a service that is never restarted cannot be kept running",
-            "write `restart: { max_retries: 1 }` to give up after one try",
-        ),
-        _ => reader.error(
-            at,
-            format!("`{}` is not a restart policy", super::reader::clipped(&policy)),
-            "write `always`, `on-failure`, `on-failure:3`, `unless-stopped`, or `{ initial: 1s, max: 60s }`",
-        ),
-    }
-    reader.note(&format!("{}.max_retries", at.path), at);
-    restart
-}
-
-/// Placeholders of `inject.env`.
-const PLACEHOLDERS: &[&str] = &["host", "port", "user", "password", "database"];
-
-fn inject(reader: &mut Reader, at: At<'_>) -> Inject {
-    let mut inject = Inject::default();
-    let Some(at) = reader.map(at) else { return inject };
-    if let Some(at) = at.get("prefix")
-        && let Some(text) = reader.text(&at)
-    {
-        let prefix: String = text
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' })
-            .collect();
-        if prefix.starts_with(|c: char| c.is_ascii_digit()) {
-            reader.error(&at, "a prefix cannot begin with a digit", "begin it with a letter");
-        }
-        inject.prefix = Some(prefix);
-    }
-    let Some(env) = at.get("env").and_then(|at| reader.map(at)) else { return inject };
-    for at in env.entries() {
-        if !env_file::is_variable(at.name) {
-            let message = format!("`{}` cannot be the name of a variable", super::reader::clipped(at.name));
-            reader.error_at(at.mark(), &at.path, message, "use letters, digits and `_`");
-            continue;
-        }
-        let Some(text) = reader.scalar(&at) else { continue };
-        for word in text.split('{').skip(1).filter_map(|part| part.split_once('}')).map(|(word, _)| word) {
-            let is_word = !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c == '_');
-            if is_word && !PLACEHOLDERS.contains(&word) {
-                let help = match super::keys::nearest(word, PLACEHOLDERS) {
-                    Some(near) => format!("did you mean `{{{near}}}`?"),
-                    None => "there are {host}, {port}, {user}, {password} and {database}".to_owned(),
-                };
-                reader.error(&at, format!("`{{{word}}}` is not a placeholder"), help);
-            }
-        }
-        inject.env.insert(at.name.to_owned(), text);
-    }
-    inject
 }

@@ -283,3 +283,21 @@ fn external_services_take_only_the_port_of_a_template() {
     assert_eq!((warehouse.port, warehouse.image.as_str()), (Some(5432), ""));
     assert_eq!(warehouse.environment, map(&[("POSTGRES_USER", "u")]));
 }
+
+#[test]
+fn warnings() {
+    let config = Project::new(
+        "\
+services:
+  db: { image: \"docker.io/library/postgres:16\", port: 5432, volumes: [\"data:/data\"], env_file: [{ path: a.env, required: false }] }
+  other: { image: \"redis@sha256:00\", type: custom, port: 1, volumes: [\"data:/data\"] }
+  reads: { image: i, port: 1, volumes: [\"data:/data:ro\"] }
+",
+    );
+    let files = config.ok().files;
+    assert_eq!(
+        files,
+        ["tanuki.yaml", "home/.config/tanuki/config.yaml", "a.env"].map(|file| config.root().join(file))
+    );
+    insta::assert_snapshot!("warnings", tanuki::config::render_all(&config.ok().warnings, false));
+}

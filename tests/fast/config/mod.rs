@@ -1,5 +1,6 @@
 //! The configuration: what loads, what is refused and in which words.
 
+mod commands;
 mod loads;
 mod refuses;
 mod shows;

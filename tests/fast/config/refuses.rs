@@ -72,7 +72,11 @@ fn files() {
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o000)).unwrap();
     // Root reads everything.
     if std::fs::File::open(&file).is_err() {
-        insta::assert_snapshot!("unreadable", project.refusal());
+        insta::assert_snapshot!(project.refusal(), @r"
+        error: cannot read tanuki.yaml: permission denied
+         |
+         = help: make it readable for you
+        ");
     }
 
     std::fs::remove_file(&file).unwrap();

@@ -20,6 +20,18 @@ proptest! {
     }
 
     #[test]
+    fn any_text_at_any_key(key in prop::sample::select(KEYS), text in "[a-zé0-9:/.,=~$ {}\"'\\-]{0,20}") {
+        let text = serde_json::to_string(&text).unwrap_or_default();
+        for yaml in [
+            format!("services:\n  a:\n    image: i\n    port: 1\n    {key}: {text}\n"),
+            format!("services:\n  a:\n    {key}: [{text}]\n"),
+            format!("services:\n  a:\n    healthcheck: {{ log: {text} }}\n    inject: {{ prefix: {text}, env: {{ A: {text} }} }}\n"),
+        ] {
+            drop(Project::new(yaml).load());
+        }
+    }
+
+    #[test]
     fn any_value_at_any_key(key in prop::sample::select(KEYS), value in prop::sample::select(VALUES)) {
         for text in [format!("services:\n  a:\n    {key}: {value}\n"), format!("{key}: {value}\n")] {
             if let Err(error) = Project::new(text).load() {
