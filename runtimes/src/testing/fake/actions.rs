@@ -107,7 +107,7 @@ impl FakeRuntime {
             let mut listing = world.list(&everything);
             for container in &mut listing.containers {
                 if let Some(known) = world.containers.get(&container.id) {
-                    *container = known.describe_in_depth();
+                    *container = known.describe_in_depth(world.now);
                 }
             }
             listing
@@ -233,7 +233,10 @@ pub struct ContainerHandle {
 impl ContainerHandle {
     /// All that is known of it.
     pub fn inspect(&self) -> Option<Container> {
-        self.get(FakeContainer::describe_in_depth)
+        self.runtime.with(|world| {
+            let container = world.find(&self.name).and_then(|id| world.containers.get(&id));
+            container.map(|container| container.describe_in_depth(world.now))
+        })
     }
 
     /// Its spec, as it was created.

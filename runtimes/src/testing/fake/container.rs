@@ -52,6 +52,8 @@ pub(super) struct FakeContainer {
     pub(super) killed_at: Option<Instant>,
     pub(super) pending: VecDeque<PendingLine>,
     pub(super) log: Vec<LogLine>,
+    /// What is shown instead of the truth, until then.
+    pub(super) shown: Option<(Instant, Container)>,
     /// A probe is under way until then.
     pub(super) probing_until: Option<Instant>,
 }
@@ -95,6 +97,7 @@ impl FakeContainer {
         self.running_since = Some(now);
         self.starts += 1;
         self.killed_at = None;
+        self.shown = None;
         self.probing_until = None;
         self.pending.clear();
 
@@ -164,7 +167,20 @@ impl FakeContainer {
     }
 
     /// As the trait tells it; a plain list leaves out what only some engines tell there.
-    pub(super) fn describe(&self, detailed: bool) -> Container {
+    pub(super) fn describe(&self, now: Instant, detailed: bool) -> Container {
+        if let Some((_, shown)) = self.shown.as_ref().filter(|(until, _)| now < *until) {
+            let plain = Container {
+                exit_code: None,
+                oom_killed: false,
+                started_at: None,
+                finished_at: None,
+                volumes: Vec::new(),
+                pid: None,
+                error: None,
+                ..shown.clone()
+            };
+            return if detailed { shown.clone() } else { plain };
+        }
         let ports = if self.is_running() { self.spec.ports.clone() } else { Vec::new() };
         let networks = self.network.iter().filter(|_| self.connected).map(|(name, _)| name.clone()).collect();
         let mut container = Container {
@@ -194,12 +210,15 @@ impl FakeContainer {
     }
 
     /// Everything `inspect` tells.
-    pub(super) fn describe_in_depth(&self) -> Container {
+    pub(super) fn describe_in_depth(&self, now: Instant) -> Container {
+        if let Some((_, shown)) = self.shown.as_ref().filter(|(until, _)| now < *until) {
+            return shown.clone();
+        }
         Container {
             oom_killed: self.oom_killed,
             pid: self.pid,
             error: self.error.clone(),
-            ..self.describe(true)
+            ..self.describe(now, true)
         }
     }
 }

@@ -288,7 +288,8 @@ impl ContainerRuntime for FakeRuntime {
 
     async fn inspect(&self, id: &str) -> Result<Container> {
         self.call("inspect", "inspect container", id, |world| {
-            Ok(world.container_mut("inspect container", id)?.describe_in_depth())
+            let now = world.now;
+            Ok(world.container_mut("inspect container", id)?.describe_in_depth(now))
         })
         .await
     }

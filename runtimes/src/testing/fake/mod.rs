@@ -99,6 +99,12 @@ impl FakeRuntime {
         self.with(|world| world.detailed_lists = detailed);
     }
 
+    /// How long `list` and `inspect` go on showing a container as it ran after its end was told as an event, as Docker
+    /// does for about 60 ms. None unless told.
+    pub fn set_report_lag(&self, lag: Duration) {
+        self.with(|world| world.report_lag = lag);
+    }
+
     /// Wall time in this world.
     pub fn now(&self) -> SystemTime {
         UNIX_EPOCH + self.elapsed()

@@ -92,6 +92,7 @@ impl World {
             killed_at: None,
             pending: VecDeque::new(),
             log: Vec::new(),
+            shown: None,
             probing_until: None,
         };
         self.containers.insert(id.clone(), container);
@@ -104,7 +105,7 @@ impl World {
             .containers
             .values()
             .filter(|container| container.spec.labels.contains(&filter.labels))
-            .map(|container| container.describe(self.detailed_lists))
+            .map(|container| container.describe(self.now, self.detailed_lists))
             .collect();
         containers.sort_by(|a, b| a.name.cmp(&b.name));
         let mut listing = Listing { containers, ..Listing::default() };

@@ -230,6 +230,18 @@ async fn a_dying_process_dies_at_its_time_and_tells() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_end_can_be_told_before_it_is_shown() {
+    let engine = engine();
+    engine.set_report_lag(Duration::from_millis(60));
+    running(&engine, &spec("db")).await;
+    engine.container("db").crash(3);
+    assert_eq!(engine.inspect("db").await.unwrap().state, ContainerState::Running);
+    assert_eq!(kind(engine.exec("db", &command(&["true"])).await), ErrorKind::Conflict);
+    sleep(Duration::from_millis(60)).await;
+    assert_eq!(engine.inspect("db").await.unwrap().exit_code, Some(3));
+}
+
+#[tokio::test(start_paused = true)]
 async fn events_are_filtered_and_can_begin_in_the_past() {
     let engine = engine();
     let start = engine.now();

@@ -33,6 +33,7 @@ pub(super) struct FakeVolume {
 pub(super) struct World {
     pub(super) latency: Duration,
     pub(super) detailed_lists: bool,
+    pub(super) report_lag: Duration,
     pub(super) images: BTreeMap<String, FakeImage>,
     pub(super) registry: BTreeMap<String, FakeImage>,
     pub(super) registry_down: bool,
@@ -65,6 +66,7 @@ impl World {
         Self {
             latency: Duration::from_millis(1),
             detailed_lists: false,
+            report_lag: Duration::ZERO,
             images: BTreeMap::new(),
             registry: BTreeMap::new(),
             registry_down: false,
@@ -208,10 +210,11 @@ impl World {
 
     /// The main process of a container ended.
     pub(super) fn die(&mut self, id: &str, exit_code: i64) {
-        let elapsed = self.elapsed();
+        let (elapsed, shown_until) = (self.elapsed(), self.now + self.report_lag);
         let Some(container) = self.containers.get_mut(id).filter(|container| container.is_running()) else {
             return;
         };
+        container.shown = Some((shown_until, container.describe_in_depth(self.now)));
         container.end(elapsed, exit_code);
         self.version += 1;
         self.emit_container(id, EventAction::Died);
