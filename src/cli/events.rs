@@ -8,8 +8,9 @@ use tokio::sync::watch;
 
 use super::args::{Format, FormatArg};
 use super::context::existing_store;
+use super::output::Tone;
 use super::render::render_event;
-use super::{CliError, Context, Exit, Output, Result};
+use super::{CliError, Context, Exit, Output, Result, terminal};
 use crate::model::{EventRecord, Snapshot};
 
 /// Arguments of `tanuki events`.
@@ -40,9 +41,15 @@ pub(super) async fn run(context: &Context, args: &EventsArgs, out: &Output) -> R
     let mut printer = Printer::new(out, args.format.format);
     printer.print(&past)?;
     if let Some(session) = session {
-        let result = printer.follow(&mut session.snapshots()).await;
+        let mut snapshots = session.snapshots();
+        let result = tokio::select! {
+            biased;
+            result = printer.follow(&mut snapshots) => result,
+            () = terminal::nobody_reads() => Ok(()),
+        };
         session.finish().await;
         result?;
+        out.remark(Tone::Faint, "the controller ended; the next command starts another one");
     }
     Ok(Exit::DONE)
 }

@@ -121,7 +121,8 @@ impl Context {
     pub async fn look(&self) -> Result<Snapshot> {
         let paths = self.paths()?;
         match Client::new(&self.socket(&paths)).snapshot().await {
-            Ok(snapshot) if snapshot.observed_at.is_some() => return Ok(snapshot),
+            // One that has just started may not have gone through all services yet.
+            Ok(snapshot) if now().since(snapshot.controller.started_at) > FIRST_LOOK => return Ok(snapshot),
             Ok(_) | Err(ClientError::NotRunning) => {}
             Err(error) => return Err(LaunchError::from(error).into()),
         }

@@ -3,12 +3,14 @@
 //! Raw mode is undone when [`RawMode`] is dropped: on return, error, panic and the signals that would end the process.
 
 use std::io::{self, IsTerminal as _, Read as _};
+use std::os::fd::AsFd as _;
 use std::pin::pin;
 
 use futures_util::StreamExt as _;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use tanuki_runtimes::{Interactive, StreamKind, TtySize};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncWriteExt as _, Interest};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -57,6 +59,23 @@ pub(super) fn is_interactive() -> bool {
 pub(super) fn size() -> Option<TtySize> {
     let size = tcgetwinsize(io::stdout()).ok()?;
     (size.ws_col > 0 && size.ws_row > 0).then_some(TtySize { columns: size.ws_col, rows: size.ws_row })
+}
+
+/// Waits until nobody reads standard output any more: a pipe whose other end is closed. A program that waits for
+/// something to print would not notice otherwise. Never ends where that cannot be told.
+pub(super) async fn nobody_reads() {
+    let watch = || {
+        let stdout = io::stdout().as_fd().try_clone_to_owned()?;
+        // A file cannot be watched, and needs not to be.
+        AsyncFd::try_with_interest(stdout, Interest::ERROR).map_err(io::Error::from)
+    };
+    match watch() {
+        Ok(stdout) => match stdout.ready(Interest::ERROR).await {
+            Ok(_broken) => {}
+            Err(_untold) => std::future::pending().await,
+        },
+        Err(_unwatchable) => std::future::pending().await,
+    }
 }
 
 /// Connects the process's streams to a program that runs in a container, until it ends; returns its exit code.

@@ -116,16 +116,15 @@ pub fn trouble(status: &ServiceStatus, now: Time) -> String {
     format!("{}: {}", text::one_line(&status.name), text::one_line(&parts.join("; ")))
 }
 
-/// What is wrong with the project as a whole: the engine, the configuration.
+/// What is wrong with the project as a whole: its configuration. An engine that is away is an error of its own.
 fn project_trouble(snapshot: &Snapshot) -> String {
     snapshot
         .conditions
         .iter()
-        .filter(|condition| condition.status == ConditionStatus::False)
-        .filter(|condition| matches!(condition.kind.as_str(), "EngineAvailable" | "ConfigValid"))
+        .filter(|condition| condition.kind == "ConfigValid" && condition.status == ConditionStatus::False)
         .map(|condition| {
-            let about = if condition.kind == "EngineAvailable" { "engine" } else { "configuration" };
-            format!("{about}: {}\n", text::one_line(&format!("{}: {}", condition.reason, condition.message)))
+            let message = text::one_line(&condition.message);
+            format!("configuration: {message}; the last good one is in use\n")
         })
         .collect()
 }

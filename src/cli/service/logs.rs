@@ -7,7 +7,7 @@ use tanuki_runtimes::LogLine;
 
 use super::container;
 use super::follow::{self, End};
-use crate::cli::{CliError, Context, Exit, Output, Result, now, text};
+use crate::cli::{CliError, Context, Exit, Output, Result, now, terminal, text};
 
 /// Arguments of `tanuki service logs`.
 #[derive(Debug, Args)]
@@ -61,7 +61,12 @@ pub(super) async fn run(context: &Context, args: &LogsArgs, out: &Output) -> Res
     };
     let raw = !out.is_terminal();
     let show = |line: &LogLine| out.bytes(&render(line, args.timestamps, raw));
-    match follow::read(&engine, &labels, &wanted, show).await? {
+    let end = tokio::select! {
+        biased;
+        end = follow::read(&engine, &labels, &wanted, show) => end?,
+        () = terminal::nobody_reads() => End::Done,
+    };
+    match end {
         End::Done => Ok(Exit::DONE),
         End::NoContainer => Err(CliError::failed(format!("service '{}' has no container", args.name))
             .cause("it was not started yet, or everything was taken down")

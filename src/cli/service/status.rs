@@ -3,6 +3,8 @@
 
 use clap::Args;
 
+use super::lifecycle::interrupted_error;
+use super::settle::{Interrupted, engine_trouble};
 use crate::cli::args::{Format, FormatArg};
 use crate::cli::render::{StatusView, render_status};
 use crate::cli::{Context, Exit, Output, Result, now};
@@ -28,5 +30,8 @@ pub(super) async fn run(context: &Context, args: &StatusArgs, out: &Output) -> R
             out.json(&snapshot)?;
         }
     }
-    Ok(Exit::DONE)
+    match engine_trouble(&snapshot) {
+        None => Ok(Exit::DONE),
+        Some(why) => Err(interrupted_error(Interrupted::EngineUnavailable(why))),
+    }
 }

@@ -11,8 +11,8 @@ use tanuki::cli::render::{
 use tanuki::cli::service::client_command;
 use tanuki::cli::text;
 use tanuki::model::{
-    EventRecord, EventType, HealthWord, ServicePlan, ServiceState, ServiceStatus, ServiceType, Step,
-    StepAction, Time,
+    Condition, EventRecord, EventType, HealthWord, ServicePlan, ServiceState, ServiceStatus, ServiceType,
+    Step, StepAction, Time,
 };
 use tanuki::services::env::Variable;
 
@@ -49,7 +49,10 @@ fn status_explains_what_is_wrong_and_shows_where_ports_are() {
     let moved = ServiceStatus { host_port: Some(5433), ..healthy("postgres", 5432) };
     let disabled = ServiceStatus { enabled: false, ..stopped("extra") };
     let mut shown = snapshot([external, pulling, moved, disabled, stopped("redis"), crashing("worker")]);
-    shown.conditions.push(engine_away("cannot list containers: connection refused"));
+    shown.conditions.push(Condition {
+        kind: "ConfigValid".to_owned(),
+        ..engine_away("tanuki.yaml:3:5: services.a: unknown key `prot`")
+    });
     insta::assert_snapshot!(render_status(&shown, NOW, StatusView { wide: true }));
 }
 
@@ -250,7 +253,7 @@ proptest! {
             ..crashing(&bad)
         };
         let mut shown = snapshot([status]);
-        shown.conditions.push(engine_away(&bad));
+        shown.conditions.push(Condition { kind: "ConfigValid".to_owned(), ..engine_away(&bad) });
         let status = render_status(&shown, NOW, StatusView { wide });
         prop_assert!(is_harmless(&status), "{status:?}");
 
