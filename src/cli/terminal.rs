@@ -9,8 +9,8 @@ use std::pin::pin;
 use futures_util::StreamExt as _;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use tanuki_runtimes::{Interactive, StreamKind, TtySize};
-use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncWriteExt as _, Interest};
+use tokio::net::unix::pipe;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -66,15 +66,12 @@ pub(super) fn size() -> Option<TtySize> {
 pub(super) async fn nobody_reads() {
     let watch = || {
         let stdout = io::stdout().as_fd().try_clone_to_owned()?;
-        // A file cannot be watched, and needs not to be.
-        AsyncFd::try_with_interest(stdout, Interest::ERROR).map_err(io::Error::from)
+        // Only watched, never written to: its mode must stay as it is. A file cannot be watched, and needs not to be.
+        pipe::Sender::from_owned_fd_unchecked(stdout)
     };
-    match watch() {
-        Ok(stdout) => match stdout.ready(Interest::ERROR).await {
-            Ok(_broken) => {}
-            Err(_untold) => std::future::pending().await,
-        },
-        Err(_unwatchable) => std::future::pending().await,
+    let Ok(stdout) = watch() else { return std::future::pending().await };
+    if stdout.ready(Interest::ERROR).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 
