@@ -15,6 +15,8 @@ pub struct HealthState {
     pub word: HealthWord,
     /// Failures in a row that count.
     pub failures: u32,
+    /// When the last failure that counts was; only looked at until the first success.
+    pub counted: Option<Time>,
     /// Whether it was ever healthy in this run.
     pub was_healthy: bool,
     /// The last probe.
@@ -31,6 +33,7 @@ impl HealthState {
             since,
             word: HealthWord::Starting,
             failures: 0,
+            counted: None,
             was_healthy: false,
             last: None,
             next: Some(now),
@@ -39,7 +42,8 @@ impl HealthState {
 
     /// A service without a probe is healthy as long as it runs.
     pub fn unprobed(run: String, since: Time) -> Self {
-        Self { run, since, word: HealthWord::Healthy, failures: 0, was_healthy: true, last: None, next: None }
+        let (word, was_healthy) = (HealthWord::Healthy, true);
+        Self { run, since, word, failures: 0, counted: None, was_healthy, last: None, next: None }
     }
 
     /// A probe ended.
@@ -53,8 +57,13 @@ impl HealthState {
             ProbeVerdict::Failure => {
                 // Failures while it may still be starting do not count, until the first success.
                 let may_be_starting = !self.was_healthy && now.since(self.since) < health.start_period;
-                if !may_be_starting {
+                // Until then probes are closer together, which must not use up the retries sooner: a database that
+                // takes its time to initialise would be killed in the middle of it.
+                let counted_lately = !self.was_healthy
+                    && self.counted.is_some_and(|counted| now.since(counted) < health.interval);
+                if !may_be_starting && !counted_lately {
                     self.failures += 1;
+                    self.counted = Some(now);
                 }
                 if self.failures >= health.retries.max(1) {
                     self.word = HealthWord::Unhealthy;
@@ -128,11 +137,13 @@ mod tests {
     }
 
     #[test]
-    fn never_healthy_ends_unhealthy_after_the_start_period() {
+    fn never_healthy_ends_unhealthy_some_intervals_after_the_start_period() {
         let mut state = HealthState::new("a".into(), Time(0), Time(0));
-        for now in 10..13 {
+        for now in 10..20 {
             state.on_probe(&health(), record(ProbeVerdict::Failure), Time(now * 1_000));
         }
+        assert_eq!((state.word, state.failures), (HealthWord::Starting, 2));
+        state.on_probe(&health(), record(ProbeVerdict::Failure), Time(20_000));
         assert_eq!(state.word, HealthWord::Unhealthy);
     }
 
