@@ -78,6 +78,9 @@ impl Services {
     pub fn configure(&self, specs: BTreeMap<String, ServiceSpec>) {
         let newly_disabled: Vec<String> = {
             let mut memory = self.lock();
+            if memory.specs == specs {
+                return;
+            }
             let disabled = memory
                 .specs
                 .values()

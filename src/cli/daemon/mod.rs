@@ -146,7 +146,8 @@ pub async fn start(setup: Setup) -> Result<Option<Controller>, StartError> {
     let ended = tokio::spawn(controller::run(kind, waker, Options::default(), shutdown.clone()));
     tasks.spawn(services::follow_engine(Arc::clone(&services), shutdown.clone()));
     tasks.spawn(introduce(setup.runtime, publisher));
-    tasks.spawn(answer(inbox, Arc::clone(&services), shutdown.clone()));
+    let reload = Arc::clone(&setup.reload);
+    tasks.spawn(answer(inbox, reload, Arc::clone(&services), shutdown.clone()));
     tasks.spawn(watch::follow_config(setup.config_files, setup.reload, services, shutdown.clone()));
     let serving = server.serve(handle.clone(), clients.clone(), shutdown.clone());
     tasks.spawn(async move {
@@ -201,7 +202,12 @@ fn is_quiet(snapshot: &Snapshot) -> bool {
         })
 }
 
-async fn answer(mut inbox: mpsc::Receiver<Envelope>, services: Arc<Services>, shutdown: CancellationToken) {
+async fn answer(
+    mut inbox: mpsc::Receiver<Envelope>,
+    reload: Reload,
+    services: Arc<Services>,
+    shutdown: CancellationToken,
+) {
     loop {
         let envelope = tokio::select! {
             biased;
@@ -215,7 +221,11 @@ async fn answer(mut inbox: mpsc::Receiver<Envelope>, services: Arc<Services>, sh
                 shutdown.cancel();
                 Ok(crate::model::Accepted::default())
             }
-            request => services.request(&request),
+            request => {
+                // It is about the configuration as it is now: the watcher may not have told of a change yet.
+                watch::apply(&reload, &services);
+                services.request(&request)
+            }
         };
         // Nobody may be waiting any more.
         let _unheard = reply.send(answer);

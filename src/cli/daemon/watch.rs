@@ -36,13 +36,18 @@ pub(super) async fn follow_config(
             () = shutdown.cancelled() => return,
             () = changed.notified() => tokio::time::sleep(SETTLE).await,
         }
-        match reload() {
-            Ok(specs) => {
-                services.on_config(None);
-                services.configure(specs);
-            }
-            Err(error) => services.on_config(Some(&error)),
+        apply(&reload, &services);
+    }
+}
+
+/// Reads the configuration again and takes it, or reports why not.
+pub(super) fn apply(reload: &Reload, services: &Services) {
+    match reload() {
+        Ok(specs) => {
+            services.on_config(None);
+            services.configure(specs);
         }
+        Err(error) => services.on_config(Some(&error)),
     }
 }
 
