@@ -3,7 +3,7 @@
 //! A request only changes what is wanted; how it went is told by the snapshots that follow. A status counts once it is
 //! about the generation the request was given, so that an older success or failure is never taken for the answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -109,6 +109,7 @@ pub async fn settle(
     mut report: impl FnMut(Progress<'_>),
 ) -> Result<(), Interrupted> {
     let mut pending = wanted.clone();
+    let mut seen = BTreeSet::new();
     let mut engine_away_since = None;
     loop {
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
@@ -119,10 +120,14 @@ pub async fn settle(
             let status = snapshot.services.get(name);
             let verdict = match status {
                 Some(status) => judge(status, *generation, goal, now()),
-                // No longer in the configuration: nothing of it is left to stop.
-                None if goal == Goal::Stopped => Verdict::Done,
+                // No longer in the configuration: nothing of it is left to stop. A controller that has only just
+                // started has not seen it yet, which is something else.
+                None if goal == Goal::Stopped && seen.contains(name) => Verdict::Done,
                 None => Verdict::Waiting,
             };
+            if status.is_some() {
+                seen.insert(name);
+            }
             if verdict != Verdict::Waiting {
                 pending.remove(name);
                 let outcome = Outcome { name: name.clone(), verdict, status: status.cloned() };
