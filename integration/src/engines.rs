@@ -57,6 +57,19 @@ impl Engine {
         })
     }
 
+    /// Its own command line, on its socket.
+    pub fn cli(self, args: &[&str]) -> tokio::process::Command {
+        let socket = self.socket().unwrap_or_else(|error| panic!("{error}"));
+        let host = format!("unix://{}", socket.display());
+        let (program, first) = match self {
+            Self::Docker => ("docker", vec!["--host", &host]),
+            Self::Podman | Self::PodmanRootless => ("podman", vec!["--remote", "--url", &host]),
+        };
+        let mut command = tokio::process::Command::new(program);
+        command.args(first).args(args);
+        command
+    }
+
     /// An adapter for it, which has answered.
     pub async fn connect(self) -> Result<Arc<dyn ContainerRuntime>, String> {
         let runtime = match self {

@@ -1,0 +1,106 @@
+//! A terminal to type into: a tmux session of the test's own.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::process::Command;
+use tokio::time::{Instant, sleep};
+
+use crate::command::{self, Outcome};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(50);
+
+/// A terminal of a known size with one shell in it. Ends when it is dropped.
+#[derive(Debug)]
+pub struct Terminal {
+    socket: PathBuf,
+}
+
+impl Terminal {
+    /// A shell in `directory` with exactly these variables; `base` is where its socket goes.
+    pub async fn new(
+        base: &Path,
+        directory: &Path,
+        env: impl IntoIterator<Item = (&String, &String)>,
+    ) -> Self {
+        let terminal = Self { socket: base.join("tmux") };
+        let mut words = vec!["env".to_owned(), "-i".to_owned(), "TERM=screen-256color".to_owned()];
+        words.extend(env.into_iter().map(|(key, value)| format!("{key}={value}")));
+        words.extend(["PS1=ready$ ", "bash", "--norc", "--noprofile"].map(ToOwned::to_owned));
+        let quoted: Vec<String> =
+            words.iter().map(|word| format!("'{}'", word.replace('\'', r"'\''"))).collect();
+        let shell = quoted.join(" ");
+        let directory = directory.display().to_string();
+        let args = [
+            "-f",
+            "/dev/null",
+            "new-session",
+            "-d",
+            "-x",
+            "100",
+            "-y",
+            "30",
+            "-c",
+            &directory,
+            shell.as_str(),
+        ];
+        let _started = terminal.tmux(&args).await.ok();
+        let _prompt = terminal.until("the prompt", |screen| screen.contains("ready$")).await;
+        terminal
+    }
+
+    /// Types a line and ends it with Enter.
+    pub async fn line(&self, text: &str) {
+        // A last semicolon would end tmux's own command.
+        let text = text.strip_suffix(';').map_or_else(|| text.to_owned(), |text| format!("{text}\\;"));
+        let _typed = self.tmux(&["send-keys", "-l", "--", &text]).await.ok();
+        self.key("Enter").await;
+    }
+
+    /// Presses a key, as tmux calls it: `C-c`, `Enter`.
+    pub async fn key(&self, key: &str) {
+        let _typed = self.tmux(&["send-keys", key]).await.ok();
+    }
+
+    /// Changes the size.
+    pub async fn resize(&self, columns: u16, rows: u16) {
+        let (columns, rows) = (columns.to_string(), rows.to_string());
+        let _resized = self.tmux(&["resize-window", "-x", &columns, "-y", &rows]).await.ok();
+    }
+
+    /// What is on the screen, with escape sequences for colours when asked for.
+    pub async fn screen(&self, colours: bool) -> String {
+        let args: &[&str] = if colours { &["capture-pane", "-p", "-e"] } else { &["capture-pane", "-p"] };
+        self.tmux(args).await.ok().stdout
+    }
+
+    /// Waits until the screen is as it should be, and returns it.
+    pub async fn until(&self, what: &str, is: impl Fn(&str) -> bool) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let screen = self.screen(false).await;
+            if is(&screen) {
+                return screen;
+            }
+            assert!(Instant::now() < deadline, "{what} is not on the screen:\n{screen}");
+            sleep(POLL).await;
+        }
+    }
+
+    async fn tmux(&self, args: &[&str]) -> Outcome {
+        let mut tmux = Command::new("tmux");
+        tmux.arg("-S").arg(&self.socket).args(args).env_remove("TMUX");
+        command::run(tmux, None, PATIENCE).await
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let mut tmux = std::process::Command::new("tmux");
+        tmux.arg("-S").arg(&self.socket).arg("kill-server");
+        tmux.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        // Gone already is as good.
+        let _ended = tmux.status();
+    }
+}
