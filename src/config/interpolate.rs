@@ -9,6 +9,9 @@ use crate::model::ServiceSpec;
 /// Deepest nesting of references in defaults.
 const MAX_DEPTH: usize = 16;
 
+/// Longest text with its references replaced, in bytes, give or take one variable.
+const MAX_LENGTH: usize = 1 << 20;
+
 /// A text with its references replaced.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Interpolated {
@@ -54,20 +57,20 @@ fn expand(text: &str, env: &Env, stray: Stray, depth: usize, out: &mut Interpola
     }
     let mut rest = text;
     while let Some(dollar) = rest.find('$') {
+        if out.text.len() > MAX_LENGTH {
+            return Err(refused("the value is too long", ""));
+        }
         out.text.push_str(&rest[..dollar]);
         let after = &rest[dollar + 1..];
         if let Some(after) = after.strip_prefix('$') {
             out.text.push('$');
             rest = after;
         } else if let Some(inner) = after.strip_prefix('{') {
+            // Refused also in env files: looking for the brace again and again would take long.
             match closing_brace(inner) {
                 Some(end) => {
                     braced(&inner[..end], env, stray, depth, out)?;
                     rest = &inner[end + 1..];
-                }
-                None if stray == Stray::Kept => {
-                    out.text.push('$');
-                    rest = after;
                 }
                 None => return Err(refused("`${` has no closing `}`", "write `$$` for a dollar sign")),
             }
@@ -191,8 +194,8 @@ mod tests {
             assert!(interpolate(text, &env(), Stray::Refused).is_err(), "{text}");
         }
         assert_eq!(
-            interpolate("a$ $1 ${", &env(), Stray::Kept).map(|out| out.text),
-            Ok("a$ $1 ${".to_owned())
+            interpolate("a$ $1 $", &env(), Stray::Kept).map(|out| out.text),
+            Ok("a$ $1 $".to_owned())
         );
         let message = interpolate("${NO:?set it}", &env(), Stray::Refused).map_err(|refused| refused.message);
         assert_eq!(message, Err("the variable NO is not set: set it".to_owned()));

@@ -3,6 +3,8 @@
 //! Maps merge, lists and scalars replace, and null is the same as left out. What a higher layer says of the probe or
 //! of the engine replaces what lower layers say, since half of one and half of the other mean nothing.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::env::Env;
 use super::interpolate::{Stray, interpolate};
 use super::keys::{PROBES, join};
@@ -70,16 +72,20 @@ fn list_to_map(node: &mut Node) {
         return;
     }
     let mut entries: Vec<Entry> = Vec::new();
-    for item in std::mem::take(items) {
+    let mut keys = BTreeSet::new();
+    // From the end, since the last of several wins.
+    for item in std::mem::take(items).into_iter().rev() {
         let Value::Text(text) = item.value else { continue };
         let (key, value) = match text.split_once('=') {
             Some((key, value)) => (key.to_owned(), Value::Text(value.to_owned())),
             None => (text, Value::Null),
         };
-        let node = Node { mark: item.mark, value, secret: item.secret };
-        entries.retain(|entry| entry.key != key);
-        entries.push(Entry { key, key_mark: item.mark, node });
+        if keys.insert(key.clone()) {
+            let node = Node { mark: item.mark, value, secret: item.secret };
+            entries.push(Entry { key, key_mark: item.mark, node });
+        }
     }
+    entries.reverse();
     node.value = Value::Map(entries);
 }
 
@@ -100,11 +106,13 @@ fn merge_at(low: &mut Node, high: Node, path: &mut Vec<String>) {
         (Value::Map(below), Value::Map(above)) => {
             low.mark = high.mark;
             drop_replaced(below, &above, path);
+            let index = |(index, entry): (usize, &Entry)| (entry.key.clone(), index);
+            let places: BTreeMap<String, usize> = below.iter().enumerate().map(index).collect();
             for entry in above {
                 if entry.node.value == Value::Null && !keeps_null {
                     continue;
                 }
-                match below.iter_mut().find(|candidate| candidate.key == entry.key) {
+                match places.get(&entry.key).and_then(|index| below.get_mut(*index)) {
                     Some(found) if keeps_null => *found = entry,
                     Some(found) => {
                         found.key_mark = entry.key_mark;
@@ -131,8 +139,9 @@ fn drop_replaced(below: &mut Vec<Entry>, above: &[Entry], path: &[String]) {
         [only] if only == "runtime" => below.clear(),
         [.., last] if last == "environment" => {
             // The official images refuse a value and its `_FILE` together.
-            let file = |key: &str| above.iter().any(|entry| entry.key.strip_suffix("_FILE") == Some(key));
-            below.retain(|entry| !file(&entry.key));
+            let files: BTreeSet<&str> =
+                above.iter().filter_map(|entry| entry.key.strip_suffix("_FILE")).collect();
+            below.retain(|entry| !files.contains(entry.key.as_str()));
         }
         _ => {}
     }

@@ -68,7 +68,13 @@ pub(super) fn line_of(text: &str, number: usize) -> &str {
     rest.split(is_break).next().unwrap_or("")
 }
 
-fn is_break(c: char) -> bool {
+/// How many lines end in a text.
+pub(super) fn lines_before(text: &str) -> usize {
+    text.matches(is_break).count() - text.matches("\r\n").count()
+}
+
+/// Whether YAML ends a line here.
+pub(super) fn is_break(c: char) -> bool {
     matches!(c, '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 

@@ -13,7 +13,7 @@ use std::fmt;
 
 use serde::de::{self, DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 
-use super::source::{Mark, Position};
+use super::source::{Mark, Position, is_break, lines_before};
 
 /// Longest text that is read, in bytes.
 pub(super) const MAX_BYTES: usize = 1 << 20;
@@ -157,8 +157,11 @@ fn guard(text: &str) -> Result<(), Problem> {
         let message = format!("the file has more than {MAX_BRACKETS} opening brackets");
         return Err(Problem::new(message, None, "write lists and mappings as indented lines"));
     }
-    if let Some(line) = text.lines().position(|line| line.starts_with('%')) {
-        let position = Position { line: line + 1, column: 1 };
+    let directive =
+        text.match_indices('%').find(|(index, _)| text[..*index].chars().next_back().is_none_or(is_break));
+    if let Some((index, _)) = directive {
+        let line = lines_before(&text[..index]) + 1;
+        let position = Position { line, column: 1 };
         return Err(Problem::new("YAML directives are not supported", Some(position), "remove this line"));
     }
     Ok(())
