@@ -1,9 +1,14 @@
 //! A service's output across runs: every line once.
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;
-use tanuki::cli::service::follow::Cursor;
+use tanuki::cli::service::follow::{Cursor, End, Wanted, read};
+use tanuki::model::LabelKey;
+use tanuki_runtimes::testing::{Behaviour, FakeImage, FakeRuntime};
+use tanuki_runtimes::{ContainerRuntime, ContainerSpec, Labels, LogLine};
+use tokio::time::sleep;
 
 fn at(seconds: u64) -> Option<SystemTime> {
     Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
@@ -71,4 +76,86 @@ proptest! {
         }
         prop_assert_eq!(seen, (0..stream.len()).collect::<Vec<_>>());
     }
+}
+
+/// A fake engine with a service that prints three lines at each start.
+async fn engine() -> (FakeRuntime, Labels) {
+    let engine = FakeRuntime::new();
+    let log_lines = vec!["one".to_owned(), "two".to_owned(), "two".to_owned()];
+    engine.add_image("db:1", FakeImage::behaving(Behaviour { log_lines, ..Behaviour::default() }));
+    let labels: Labels =
+        [(LabelKey::MANAGED, "true"), (LabelKey::PROJECT, "p"), (LabelKey::NAME, "db")].into_iter().collect();
+    create(&engine, &labels).await;
+    (engine, labels)
+}
+
+async fn create(engine: &FakeRuntime, labels: &Labels) {
+    let spec = ContainerSpec {
+        name: "db".to_owned(),
+        image: "db:1".to_owned(),
+        labels: labels.clone(),
+        ..ContainerSpec::default()
+    };
+    engine.create(&spec).await.unwrap();
+    engine.start("db").await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_there_is_shown_and_no_more_waited_for() {
+    let (engine, labels) = engine().await;
+    sleep(Duration::from_secs(1)).await;
+    let engine: Arc<dyn ContainerRuntime> = Arc::new(engine);
+    let mut seen = Vec::new();
+    let wanted = Wanted { tail: Some(2), ..Wanted::default() };
+    let show = |line: &LogLine| {
+        seen.push(String::from_utf8(line.bytes.clone()).unwrap());
+        Ok::<(), tanuki_runtimes::Error>(())
+    };
+    assert_eq!(read(&engine, &labels, &wanted, show).await.unwrap(), End::Done);
+    assert_eq!(seen, ["two", "two"]);
+    let nobody: Labels = [(LabelKey::NAME, "nobody")].into_iter().collect();
+    let show = |_: &LogLine| Ok::<(), tanuki_runtimes::Error>(());
+    assert_eq!(read(&engine, &nobody, &wanted, show).await.unwrap(), End::NoContainer);
+}
+
+#[tokio::test(start_paused = true)]
+async fn following_survives_crashes_replacements_and_engine_restarts() {
+    let (fake, labels) = engine().await;
+    let shared: Arc<dyn ContainerRuntime> = Arc::new(fake.clone());
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (sink, filter) = (Arc::clone(&seen), labels.clone());
+    let following = tokio::spawn(async move {
+        let wanted = Wanted { follow: true, ..Wanted::default() };
+        let show = |line: &LogLine| {
+            sink.lock().unwrap().push(String::from_utf8(line.bytes.clone()).unwrap());
+            Ok::<(), tanuki_runtimes::Error>(())
+        };
+        read(&shared, &filter, &wanted, show).await
+    });
+    let expect = async |runs: usize, what: &str| {
+        sleep(Duration::from_secs(10)).await;
+        let lines = seen.lock().unwrap().clone();
+        assert_eq!(lines, ["one", "two", "two"].repeat(runs), "after {what}");
+    };
+    expect(1, "the start").await;
+    fake.container("db").crash(3);
+    expect(1, "a crash").await;
+    fake.start("db").await.unwrap();
+    expect(2, "another start").await;
+    // A run between two looks is not missed either.
+    fake.container("db").crash(3);
+    sleep(Duration::from_secs(10)).await;
+    fake.start("db").await.unwrap();
+    fake.container("db").crash(3);
+    expect(3, "a short run").await;
+    assert!(fake.user_removes("db"));
+    expect(3, "its removal").await;
+    create(&fake, &labels).await;
+    expect(4, "its replacement").await;
+    fake.engine_restart(Duration::from_secs(3));
+    sleep(Duration::from_secs(5)).await;
+    fake.start("db").await.unwrap();
+    expect(5, "the engine's restart").await;
+    assert!(!following.is_finished());
+    following.abort();
 }

@@ -3,6 +3,7 @@
 mod errors;
 mod follow;
 mod help;
+mod process;
 mod render;
 mod settle;
 
