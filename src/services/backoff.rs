@@ -27,7 +27,8 @@ pub struct Backoff {
 impl Backoff {
     /// The program runs, since `started_at`.
     pub fn on_running(&mut self, started_at: Time) {
-        if !self.running && self.failures > 0 {
+        // A start that needed several tries, of the pull for example, is no restart.
+        if !self.running && self.failures > 0 && self.started_at.is_some() {
             self.restarts += 1;
         }
         self.running = true;
@@ -36,12 +37,11 @@ impl Backoff {
         self.gave_up = false;
     }
 
-    /// A run ended though it was wanted, or a start failed. Counts once per run: later calls change nothing until
+    /// A run ended though it was wanted, after `ran` by the engine's clock, which need not agree with ours. Counts once per run: later calls change nothing until
     /// [`on_running`](Self::on_running) or [`on_start_failed`](Self::on_start_failed).
-    pub fn on_ended(&mut self, policy: &Restart, now: Time) {
+    pub fn on_ended(&mut self, policy: &Restart, ran: Duration, now: Time) {
         if self.running {
             self.running = false;
-            let ran = self.started_at.map_or(Duration::ZERO, |started| now.since(started));
             if ran >= policy.reset_after {
                 self.failures = 0;
             }
@@ -64,6 +64,12 @@ impl Backoff {
     pub fn on_stopped(&mut self) {
         self.running = false;
         self.started_at = None;
+    }
+
+    /// A clock that went back must not make a wait longer than it was meant to be.
+    pub fn fit(&mut self, policy: &Restart, now: Time) {
+        let latest = now + delay(policy, self.failures);
+        self.next_try = self.next_try.map(|next| next.min(latest));
     }
 
     /// When the next start is due, if it has to wait; never while given up.
@@ -112,12 +118,12 @@ mod tests {
     fn an_end_counts_once() {
         let mut backoff = Backoff::default();
         backoff.on_running(Time(0));
-        backoff.on_ended(&POLICY, Time(10));
-        backoff.on_ended(&POLICY, Time(20));
+        backoff.on_ended(&POLICY, Duration::ZERO, Time(10));
+        backoff.on_ended(&POLICY, Duration::ZERO, Time(20));
         assert_eq!((backoff.failures, backoff.next_try), (1, Some(Time(10))));
         backoff.on_running(Time(30));
         assert_eq!((backoff.restarts, backoff.failures), (1, 1));
-        backoff.on_ended(&POLICY, Time(40));
+        backoff.on_ended(&POLICY, Duration::ZERO, Time(40));
         assert_eq!(backoff.waits_until(Time(40)), Some(Time(1040)));
     }
 
@@ -125,7 +131,7 @@ mod tests {
     fn a_long_run_clears_the_count() {
         let mut backoff =
             Backoff { failures: 7, running: true, started_at: Some(Time(0)), ..Backoff::default() };
-        backoff.on_ended(&POLICY, Time(600_000));
+        backoff.on_ended(&POLICY, Duration::from_secs(600), Time(600_000));
         assert_eq!(backoff.failures, 1);
     }
 
@@ -135,11 +141,28 @@ mod tests {
         let mut backoff = Backoff::default();
         for start in 0..3 {
             backoff.on_running(Time(start));
-            backoff.on_ended(&policy, Time(start));
+            backoff.on_ended(&policy, Duration::ZERO, Time(start));
         }
         assert!(backoff.gave_up);
         assert_eq!(backoff.next_try, None);
         backoff.clear();
         assert_eq!(backoff, Backoff { started_at: Some(Time(2)), ..Backoff::default() });
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_lengthens_no_wait() {
+        let mut backoff = Backoff { failures: 3, next_try: Some(Time(3_600_000)), ..Backoff::default() };
+        backoff.fit(&POLICY, Time(1000));
+        assert_eq!(backoff.next_try, Some(Time(3000)));
+        backoff.fit(&POLICY, Time(2000));
+        assert_eq!(backoff.next_try, Some(Time(3000)));
+    }
+
+    #[test]
+    fn a_first_start_that_took_several_tries_is_no_restart() {
+        let mut backoff = Backoff::default();
+        backoff.on_start_failed(&POLICY, Time(0));
+        backoff.on_running(Time(10));
+        assert_eq!(backoff.restarts, 0);
     }
 }

@@ -216,6 +216,13 @@ impl Services {
         let failed =
             |reason, message| Ok(self.on_start_failed(wanted, wish.generation, container, reason, message));
         match (action, &error.kind) {
+            (StepAction::Create { .. }, ErrorKind::NameTaken(holder))
+                if holder.labels.owned_by(&self.deps.owner.labels())
+                    && holder.labels.get(LabelKey::NAME) == Some(name) =>
+            {
+                // Its own container, made since the look: look again.
+                Err(PassError::new(error))
+            }
             (_, ErrorKind::NameTaken(holder)) => failed("NameTaken", name_taken(&error, holder)),
             (_, ErrorKind::DiskFull) => failed("DiskFull", error.to_string()),
             (_, ErrorKind::Denied) => failed("Denied", error.to_string()),
@@ -312,7 +319,9 @@ impl Services {
             let id = run.id();
             loop {
                 let Some((spec, next)) = services.next_probe(&task_name, &id) else { return };
-                tokio::time::sleep(next.since(services.now())).await;
+                // Never longer than between two probes, even if the clock went back meanwhile.
+                let wait = next.since(services.now()).min(spec.health.interval);
+                tokio::time::sleep(wait).await;
                 let probed = prober::probe(services.deps.runtime.as_ref(), &spec, &container, run.started_at);
                 let (verdict, output) = probed.await;
                 let record = ProbeRecord { time: services.now(), verdict, output };

@@ -120,7 +120,8 @@ impl Services {
             let id = run.id();
             let probed = super::probe::is_probed(&wanted.spec);
             record.health = Some(if probed {
-                HealthState::new(id, run.started_at, now)
+                // From when it was first seen: the engine's clock, on a virtual machine, need not agree with ours.
+                HealthState::new(id, now, now)
             } else {
                 HealthState::unprobed(id, run.started_at)
             });
@@ -142,11 +143,13 @@ impl Services {
         let detail = self.deps.runtime.inspect(&container.id).await.map_err(PassError::new)?;
         let now = self.now();
         let unwanted = wanted.desired == Desired::Running && !wanted.restart;
+        let times = detail.finished_at.zip(detail.started_at);
+        let ran = times.and_then(|(finished, started)| finished.duration_since(started).ok());
         self.with_record(name, |record| {
             record.end_run();
             record.last_exit_code = detail.exit_code;
             if unwanted {
-                record.backoff.on_ended(&wanted.spec.restart, now);
+                record.backoff.on_ended(&wanted.spec.restart, ran.unwrap_or_default(), now);
             } else {
                 record.backoff.on_stopped();
             }

@@ -48,6 +48,8 @@ impl HealthState {
 
     /// A probe ended.
     pub fn on_probe(&mut self, health: &Health, record: ProbeRecord, now: Time) {
+        // The clock may have gone back.
+        self.since = self.since.min(now);
         match record.verdict {
             ProbeVerdict::Success => {
                 self.failures = 0;

@@ -17,7 +17,7 @@ use super::spec::{self, Owner};
 use crate::controller::{Clock, Kind, Next, PassError, Publisher, Wake, Waker};
 use crate::model::{
     ConditionStatus, ContainerPhase, Desired, EventType, HealthWord, HostPort, ImageFacts, LabelKey, Names,
-    ObservedContainer, ServiceSpec, ServiceState, Snapshot, Time,
+    ObservedContainer, ServiceSpec, ServiceState, Snapshot, Time, VolumeMount, VolumeSource,
 };
 use crate::store::{Store, StoreError, Wish};
 
@@ -113,6 +113,10 @@ impl Services {
         match (event.object, event.action, name) {
             // Each probe is an event on some engines.
             (EngineObject::Container, EventAction::Other, _) | (EngineObject::Image, _, _) => {}
+            // Containers of others join networks and mount volumes all the time, and such events carry no labels.
+            (EngineObject::Network | EngineObject::Volume, action, _)
+                if action == EventAction::Other
+                    || event.name.as_ref().is_some_and(|name| !self.uses(name)) => {}
             (EngineObject::Container, action, Some(name)) => {
                 if let Some(record) = self.lock().records.get_mut(name) {
                     record.stale = true;
@@ -125,6 +129,13 @@ impl Services {
             }
             _ => self.deps.waker.wake(Wake::All),
         }
+    }
+
+    /// Whether the network or a volume of the project has this name on the engine.
+    fn uses(&self, name: &str) -> bool {
+        let names = &self.deps.names;
+        let is_volume = |mount: &VolumeMount| matches!(&mount.source, VolumeSource::Named(configured) if names.volume(configured) == name);
+        name == names.network() || self.lock().specs.values().any(|spec| spec.volumes.iter().any(is_volume))
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Memory> {
@@ -168,8 +179,10 @@ impl Services {
         let container = world.containers.get(name);
         let recheck = self.follow_run(&wanted, container).await?;
         let now = self.now();
-        let (unstartable, avoid, pulled) = self
-            .with_record(name, |record| (record.unstartable.clone(), record.avoid.clone(), record.pulled));
+        let (unstartable, avoid, pulled) = self.with_record(name, |record| {
+            record.backoff.fit(&spec.restart, now);
+            (record.unstartable.clone(), record.avoid.clone(), record.pulled)
+        });
         let mut seen = Seen {
             container,
             surplus: world.surplus(name),
