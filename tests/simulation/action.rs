@@ -50,6 +50,8 @@ pub(crate) enum Action {
     WantRestart(Service),
     WantNothing,
     Reconfigure(Service),
+    /// Somebody sets the host's clock, by so many seconds.
+    JumpClock(i64),
     /// The controller is killed where it stands, and another one starts.
     KillController,
     /// The controller ends as it should, and another one starts.
@@ -63,7 +65,8 @@ impl Action {
     pub(crate) fn random(rng: &mut Rng) -> Self {
         let service = rng.usize(..SERVICES.len());
         match rng.u32(..100) {
-            0..28 => Self::Wait(rng.u64(1..=1000)),
+            0..27 => Self::Wait(rng.u64(1..=1000)),
+            27 => Self::JumpClock(rng.i64(-4000..=4000)),
             28..38 => Self::Wait(rng.u64(1000..=40_000)),
             38..42 => Self::Crash(service),
             42..44 => Self::Remove(service),
@@ -160,6 +163,7 @@ impl Action {
             | Self::WantRestart(_)
             | Self::WantNothing
             | Self::Reconfigure(_)
+            | Self::JumpClock(_)
             | Self::KillController
             | Self::RestartController
             | Self::Wait(_) => return false,

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use tanuki_runtimes::Labels;
 use tanuki_runtimes::testing::FaultPlan;
 use tokio::time::{Instant, sleep};
 
@@ -80,4 +81,38 @@ async fn what_hangs_is_restarted_after_its_retries() {
     sleep(Duration::from_secs(200)).await;
     takes_at_most(&mut sim, Action::Sicken(1), Duration::from_secs(5 * 4 + 4)).await;
     sim.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_start_is_no_restart() {
+    let sim = running().await;
+    assert!(sim.snapshot().services.values().all(|status| status.restarts == 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_restarts_nothing_and_stops_no_probe() {
+    for seconds in [-4000, 4000] {
+        let mut sim = running().await;
+        let writes = sim.engine.writes().len();
+        sim.act(Action::JumpClock(seconds)).await;
+        sleep(Duration::from_secs(60)).await;
+        assert_eq!(sim.engine.writes().len(), writes, "after {seconds} s");
+        takes_at_most(&mut sim, Action::Sicken(1), Duration::from_secs(5 * 4 + 4)).await;
+        sim.check();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_do_on_the_engine_costs_nothing() {
+    let sim = running().await;
+    let before = sim.calls();
+    for turn in 0..600 {
+        let name = format!("other-{}", turn % 7);
+        if !sim.engine.user_removes_network(&name) {
+            sim.engine.user_creates_network(&name, &Labels::default());
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    let calls = sim.calls() - before;
+    assert!(calls <= properties::CALLS_PER_IDLE_MINUTE + 3, "{calls} calls in a minute");
 }

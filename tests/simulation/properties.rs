@@ -10,6 +10,9 @@ use crate::sim::{Sim, service_of};
 /// Two probed services are probed every five seconds; everything is listed every half minute.
 pub(crate) const CALLS_PER_IDLE_MINUTE: u64 = 2 * 12 + 6;
 
+/// Three services that crash, hang, fail to be pulled and are asked for all at the same time.
+pub(crate) const CALLS_PER_MINUTE: u64 = 1000;
+
 /// How the world and the published snapshot differ from what is wanted; empty when converged.
 pub(crate) fn wrong(sim: &Sim) -> Vec<String> {
     let mut wrong = Vec::new();

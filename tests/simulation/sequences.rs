@@ -48,6 +48,7 @@ impl ReferenceStateMachine for Wanted {
             2 => service().prop_map(Action::WantRestart),
             1 => Just(Action::WantNothing),
             2 => service().prop_map(Action::Reconfigure),
+            1 => (-4000..=4000_i64).prop_map(Action::JumpClock),
             2 => select(vec![Action::KillController, Action::RestartController]),
             2 => select(vec![Action::EngineRestart, Action::EngineDown, Action::EngineUp, Action::EngineUp]),
             2 => select(vec![Action::RemoveNetwork, Action::Stray, Action::DiskFull(true), Action::DiskFull(false)]),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tanuki::controller::{Options, Publisher, TokioClock, Waker, run};
+use tanuki::controller::{Clock, Options, Publisher, TokioClock, Waker, run};
 use tanuki::model::{ControllerInfo, EngineSummary, LabelKey, Names, Request, Snapshot, Time};
 use tanuki::services::{Deps, Services, follow_engine};
 use tanuki::store::Store;
@@ -35,8 +35,23 @@ pub(crate) struct Sim {
     /// Highest generation published so far, by service; and every breach of a rule seen on the way.
     generations: Arc<Mutex<BTreeMap<String, u64>>>,
     breaches: Arc<Mutex<Vec<String>>>,
-    clock: Arc<TokioClock>,
+    minutes: Option<JoinHandle<()>>,
+    clock: Arc<HostClock>,
     seed: u64,
+}
+
+/// The host's wall clock, which somebody sets; the engine's, which runs in a machine of its own, goes on.
+#[derive(Debug)]
+struct HostClock {
+    tokio: TokioClock,
+    offset: Mutex<i64>,
+}
+
+impl Clock for HostClock {
+    fn now(&self) -> Time {
+        let now = i64::try_from(self.tokio.now().0).unwrap() + *self.offset.lock().unwrap();
+        Time(u64::try_from(now).unwrap_or(0))
+    }
 }
 
 /// A controller at work, put together as the program does it.
@@ -68,7 +83,8 @@ impl Sim {
             history: Vec::new(),
             generations: Arc::default(),
             breaches: Arc::default(),
-            clock: Arc::new(TokioClock::new(Time(0))),
+            minutes: None,
+            clock: Arc::new(HostClock { tokio: TokioClock::new(Time(0)), offset: Mutex::new(0) }),
             seed,
         }
     }
@@ -119,6 +135,9 @@ impl Sim {
             )),
         ];
         let run = tokio::spawn(run(Arc::new(Arc::clone(&services)), waker, options, shutdown.clone()));
+        self.minutes.get_or_insert_with(|| {
+            tokio::spawn(count_calls(self.engine.clone(), Arc::clone(&self.breaches)))
+        });
         self.controller = Some(Controller { services, publisher, connection, shutdown, run, listeners });
     }
 
@@ -181,6 +200,12 @@ impl Sim {
                 if let Some(controller) = &self.controller {
                     controller.services.configure(project::specs(self.revisions));
                 }
+            }
+            Action::JumpClock(seconds) => {
+                let mut offset = self.clock.offset.lock().unwrap();
+                let elapsed = i64::try_from(self.engine.elapsed().as_millis()).unwrap();
+                // Not before the epoch.
+                *offset = (*offset + seconds * 1000).max(-elapsed);
             }
             Action::KillController => {
                 self.kill_controller().await;
@@ -273,6 +298,26 @@ impl Sim {
     }
 }
 
+/// Whatever goes wrong, the engine is not asked without end.
+async fn count_calls(engine: FakeRuntime, breaches: Arc<Mutex<Vec<String>>>) {
+    let calls = || engine.calls().values().sum::<u64>();
+    let mut before = calls();
+    loop {
+        sleep(Duration::from_secs(60)).await;
+        let now = calls();
+        if now - before > properties::CALLS_PER_MINUTE {
+            let what = format!(
+                "{} calls in the minute before {:?}: {:?}",
+                now - before,
+                engine.elapsed(),
+                engine.calls()
+            );
+            breaches.lock().unwrap().push(what);
+        }
+        before = now;
+    }
+}
+
 async fn watch_generations(
     publisher: Publisher<Snapshot>,
     highest: Arc<Mutex<BTreeMap<String, u64>>>,
@@ -292,6 +337,9 @@ async fn watch_generations(
                     .push(format!("{name}: generation {generation} (observed {observed}) after {highest}"));
             }
             *highest = (*highest).max(status.generation);
+            if status.message.contains("belongs to the Tanuki project in /project") {
+                breaches.lock().unwrap().push(format!("{name} complains of itself: {}", status.message));
+            }
         }
         if snapshots.changed().await.is_err() {
             return;
