@@ -69,7 +69,7 @@ impl Sim {
     pub(crate) fn new(seed: u64, plan: FaultPlan) -> Self {
         let engine = FakeRuntime::seeded(seed);
         engine.set_detailed_lists(seed % 2 == 1);
-        engine.set_report_lag(Duration::from_millis(if seed % 3 == 0 { 80 } else { 0 }));
+        engine.set_report_lag(Duration::from_millis(if seed.is_multiple_of(3) { 80 } else { 0 }));
         engine.add_image("foreign", FakeImage::default());
         for service in 0..SERVICES.len() {
             engine.publish_image(project::image_reference(service), project::image());
