@@ -193,10 +193,7 @@ mod tests {
         for text in ["$", "a$ b", "${", "${}", "${1}", "${A!}", "${A:}", "${NO:?}", "${EMPTY:?x}", "$1"] {
             assert!(interpolate(text, &env(), Stray::Refused).is_err(), "{text}");
         }
-        assert_eq!(
-            interpolate("a$ $1 $", &env(), Stray::Kept).map(|out| out.text),
-            Ok("a$ $1 $".to_owned())
-        );
+        assert_eq!(interpolate("a$ $1 $", &env(), Stray::Kept).map(|out| out.text), Ok("a$ $1 $".to_owned()));
         let message = interpolate("${NO:?set it}", &env(), Stray::Refused).map_err(|refused| refused.message);
         assert_eq!(message, Err("the variable NO is not set: set it".to_owned()));
     }
