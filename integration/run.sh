@@ -131,6 +131,59 @@ run_tests() {
     cargo nextest run --workspace --profile integration --no-tests fail "$@" </dev/null
 }
 
+# Compose 2 is not in Debian 12: the plugin is taken out of the next release's package, whose sources are used for this
+# one download only.
+compose_plugin() {
+    local dir=$1/docker apt mirror options
+    [ ! -x "$dir/cli-plugins/docker-compose" ] || return 0
+    need dpkg-deb:dpkg
+    say "getting docker compose"
+    apt=$1/apt
+    mkdir -p "$dir/cli-plugins" "$apt/lists/partial" "$apt/cache/archives/partial"
+    # shellcheck disable=SC2016 # $(REPO_URI) is for apt
+    mirror=$(apt-get indextargets --format '$(REPO_URI) $(ORIGIN)' 'Created-By: Packages' |
+        awk '$2 == "Debian" && $1 !~ /security/ { print $1; exit }')
+    [ -n "$mirror" ] || die "no Debian mirror is configured here, so there is no docker compose to compare with"
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main" >"$apt/sources.list"
+    options=(-qq -o "Dir::Etc::sourcelist=$apt/sources.list" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$apt/lists"
+        -o "Dir::Cache=$apt/cache" -o Acquire::Languages=none -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=0
+        -o APT::Sandbox::User=root)
+    apt-get "${options[@]}" update || die "apt-get update failed"
+    (cd "$apt" && apt-get "${options[@]}" download docker-compose) || die "cannot download docker-compose"
+    dpkg-deb --fsys-tarfile "$apt"/docker-compose_*.deb |
+        tar -xO ./usr/libexec/docker/cli-plugins/docker-compose >"$dir/cli-plugins/docker-compose.part"
+    chmod 755 "$dir/cli-plugins/docker-compose.part"
+    mv "$dir/cli-plugins/docker-compose.part" "$dir/cli-plugins/docker-compose"
+    rm -rf "$apt"
+}
+
+run_bench() {
+    local dir
+    dir=$(target)/bench
+    need_rust
+    need curl:curl git:git cc:gcc
+    claim docker
+    set_up docker
+    compose_plugin "$dir"
+    say "building for release (minutes, the first time)"
+    cargo build --quiet --release --bin tanuki
+    TANUKI_BENCH_BINARY=$(target)/release/tanuki TANUKI_BENCH_DOCKER_CONFIG=$dir/docker \
+        TANUKI_BENCH_REPORT=$dir/services.md \
+        cargo bench --quiet --package tanuki-integration --bench services -- "$@" </dev/null
+}
+
+run_trixie() {
+    need_rust
+    need curl:curl git:git cc:gcc nsenter:util-linux
+    claim docker
+    set_up docker
+    "$HERE/images.sh" trixie docker </dev/null
+    need_nextest
+    say "building"
+    cargo build --quiet --workspace --bins
+    cargo nextest run --workspace --profile trixie --no-tests fail "$@" </dev/null
+}
+
 run_demo() {
     local engine=${1:-}
     [ $# -le 1 ] || die "usage: run.sh demo [${ENGINES[*]}]"
@@ -171,6 +224,8 @@ main() {
     case $command in
         demo) run_demo "$@" ;;
         test) run_tests "$@" ;;
+        bench) run_bench "$@" ;;
+        trixie) run_trixie "$@" ;;
     esac
 }
 
