@@ -34,6 +34,7 @@ pub(super) async fn logs(
         ("timestamps", "1".to_owned()),
         ("follow", if options.follow { "1" } else { "0" }.to_owned()),
     ];
+    // The engine counts records here: each 16 KiB of a longer line is one.
     query.push(("tail", options.tail.map_or_else(|| "all".to_owned(), |lines| lines.to_string())));
     if let Some(since) = options.since {
         query.push(("since", time::unix(since)));
