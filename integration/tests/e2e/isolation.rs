@@ -6,7 +6,7 @@ use tanuki_integration::engines::Engine;
 use tanuki_integration::project::{POSTGRES, Project, REDIS, is_healthy};
 
 on_every_engine!(
-    foreign_objects_are_left_alone,
+    foreign_objects_are_untouched,
     what_is_removed_by_hand_comes_back,
     an_untagged_image_is_explained,
     two_projects_share_an_engine,
@@ -14,34 +14,42 @@ on_every_engine!(
 
 const SOON: Duration = Duration::from_secs(30);
 
-async fn foreign_objects_are_left_alone(engine: Engine) {
+async fn foreign_objects_are_untouched(engine: Engine) {
     let project = Project::new(engine, REDIS).await;
     // Which names it wants depends on which other projects there are.
     let _started = project.start().await;
     let container = project.container("redis").await.name;
+    let _down = project.tanuki(&["down", "--volumes", "--yes"]).await.ok();
+
+    // A container that nobody labelled: the error says so.
+    let foreign = create(&project, &container, &[]).await;
+    let told = project.tanuki(&["service", "start"]).await.code(1);
+    let _told = told.says(&container).says("Tanuki did not make");
+    let _shown = project.tanuki(&["service", "status"]).await.ok().says("Tanuki did not make");
+    assert_eq!(project.runtime.inspect(&foreign).await.unwrap().name, container);
+    project.runtime.remove(&foreign).await.unwrap();
+    let _started = project.start().await;
+    let _down = project.tanuki(&["down", "--volumes", "--yes"]).await.ok();
+
+    // One of another project: named, or gone round by choosing other names.
+    let labels = ["dev.tanuki.managed=true", "dev.tanuki.project=0000000000ff"];
+    let labels = [labels[0], labels[1], "dev.tanuki.project-path=/somewhere/else"];
+    let foreign = create(&project, &container, &labels).await;
+    let started = project.tanuki(&["service", "start"]).await;
+    if started.code == 0 {
+        assert_ne!(project.container("redis").await.name, container);
+    } else {
+        let _told = started.code(1).says(&container).says("/somewhere/else");
+    }
+    let _down = project.tanuki(&["down", "--volumes", "--yes"]).await.ok();
+    assert_eq!(project.runtime.inspect(&foreign).await.unwrap().name, container);
+    project.runtime.remove(&foreign).await.unwrap();
+
+    // From here on the names that it has now.
+    let _started = project.start().await;
     let mine = project.objects().await;
     let (network, volume) = (mine.networks[0].name.clone(), mine.volumes[0].name.clone());
     let _down = project.tanuki(&["down", "--volumes", "--yes"]).await.ok();
-
-    // A container that nobody labelled, and one of another project.
-    let labels = ["--label", "dev.tanuki.managed=true", "--label", "dev.tanuki.project=0000000000ff"];
-    let path = ["--label", "dev.tanuki.project-path=/somewhere/else"];
-    for (labels, whose) in
-        [(vec![], "Tanuki did not make"), ([&labels[..], &path[..]].concat(), "/somewhere/else")]
-    {
-        let mut create = vec!["create", "--name", &container];
-        create.extend(labels);
-        create.extend(["tanuki-test/plain:1", "sleep", "1000"]);
-        let made = project.engine_cli(&create).await.ok();
-        let id = made.stdout.trim().to_owned();
-        let _told = project.tanuki(&["service", "start"]).await.code(1).says(&container).says(whose);
-        let _shown = project.tanuki(&["service", "status"]).await.ok().says(whose);
-        let there = project.runtime.inspect(&id).await.unwrap();
-        assert_eq!(there.name, container);
-        project.runtime.remove(&id).await.unwrap();
-        let _started = project.start().await;
-        let _down = project.tanuki(&["down", "--volumes", "--yes"]).await.ok();
-    }
 
     let _made = project.engine_cli(&["network", "create", &network]).await.ok();
     let _told =
@@ -56,6 +64,14 @@ async fn foreign_objects_are_left_alone(engine: Engine) {
     let _still_there = project.engine_cli(&["volume", "inspect", &volume]).await.ok();
     project.runtime.remove_volume(&volume).await.unwrap();
     let _started = project.start().await;
+}
+
+/// Makes a container past the program, and returns its id.
+async fn create(project: &Project, name: &str, labels: &[&str]) -> String {
+    let mut args = vec!["create", "--name", name];
+    args.extend(labels.iter().flat_map(|label| ["--label", *label]));
+    args.extend(["tanuki-test/plain:1", "sleep", "1000"]);
+    project.engine_cli(&args).await.ok().stdout.trim().to_owned()
 }
 
 async fn what_is_removed_by_hand_comes_back(engine: Engine) {

@@ -76,10 +76,11 @@ services:
     port: 8080
     command: [sh, -c, 'echo last-words; exec sleep 1000']
     stop_grace_period: 0s
+    restart: { initial: 100ms, max: 100ms }
     healthcheck: { command: [sh, -c, 'echo probe-says-no; exit 1'], interval: 300ms, retries: 3, start_period: 0s }
 ";
     let project = Project::new(engine, config).await;
-    let started = project.tanuki(&["service", "start", "--wait-timeout", "6s"]).await;
+    let started = project.tanuki(&["service", "start", "--wait-timeout", "45s"]).await;
     assert!([1, 4].contains(&started.code), "{started}");
     let _told = started.says("probe-says-no").says("last-words").says("web");
     let status = project.service("web").await;
