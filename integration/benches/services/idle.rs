@@ -23,7 +23,7 @@ fn many(services: usize) -> String {
     let mut yaml = String::from("services:\n");
     for number in 0..services {
         yaml.push_str(&format!(
-            "  s{number:02}:\n    image: {PLAIN}\n    command: [sleep, infinity]\n    stop_signal: SIGKILL\n    \
+            "  s{number:02}:\n    image: {PLAIN}\n    port: 9\n    host_port: none\n    command: [sleep, infinity]\n    stop_signal: SIGKILL\n    \
              healthcheck: {{ command: [\"true\"], interval: 10s }}\n"
         ));
     }
