@@ -41,6 +41,9 @@ services:
     pull_policy: never
 ";
 
+/// Label of objects that a test makes past the program, so that they go even when the test fails.
+const FOREIGN: &str = "tanuki-e2e.project";
+
 /// The program under test: `TANUKI_BIN`, or the one that was built beside the tests.
 pub fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("TANUKI_BIN") {
@@ -258,6 +261,11 @@ impl Project {
         std::fs::read_to_string(self.root.join(".tanuki/state/controller.log")).unwrap_or_default()
     }
 
+    /// The label for what a test makes past the program under test: it is removed with the project.
+    pub fn foreign_label(&self) -> String {
+        format!("{FOREIGN}={}", self.root.display())
+    }
+
     /// The engine's own command line on this engine's socket.
     #[track_caller]
     pub fn engine_cli(&self, args: &[&str]) -> impl Future<Output = Outcome> + use<> {
@@ -335,6 +343,18 @@ async fn clean(engine: Engine, root: &Path, down: Option<Command>, pid: Option<u
         }
         kill(pid, rustix::process::Signal::KILL);
     }
+    let label = [(FOREIGN, root.display().to_string())].into_iter().collect();
+    let foreign = list(runtime.as_ref(), label).await;
+    // What the test made itself, and did not get to remove.
+    for container in &foreign.containers {
+        drop(runtime.remove(&container.id).await);
+    }
+    for network in &foreign.networks {
+        drop(runtime.remove_network(&network.name).await);
+    }
+    for volume in &foreign.volumes {
+        drop(runtime.remove_volume(&volume.name).await);
+    }
     let left = objects(runtime.as_ref(), root).await;
     for container in &left.containers {
         trouble.push(format!("container {} was left behind", container.name));
@@ -352,7 +372,10 @@ async fn clean(engine: Engine, root: &Path, down: Option<Command>, pid: Option<u
 }
 
 async fn objects(runtime: &dyn ContainerRuntime, root: &Path) -> Listing {
-    let labels: Labels = [(Labels::PROJECT_PATH, root.display().to_string())].into_iter().collect();
+    list(runtime, [(Labels::PROJECT_PATH, root.display().to_string())].into_iter().collect()).await
+}
+
+async fn list(runtime: &dyn ContainerRuntime, labels: Labels) -> Listing {
     let filter = ListFilter { labels, networks_and_volumes: true };
     runtime.list(&filter).await.unwrap_or_else(|error| panic!("{error}"))
 }

@@ -46,19 +46,20 @@ async fn foreign_objects_are_untouched(engine: Engine) {
     project.runtime.remove(&foreign).await.unwrap();
 
     // From here on the names that it has now.
+    let mine = project.foreign_label();
     let _started = project.start().await;
-    let mine = project.objects().await;
-    let (network, volume) = (mine.networks[0].name.clone(), mine.volumes[0].name.clone());
+    let there = project.objects().await;
+    let (network, volume) = (there.networks[0].name.clone(), there.volumes[0].name.clone());
     let _down = project.tanuki(&["down", "--volumes", "--yes"]).await.ok();
 
-    let _made = project.engine_cli(&["network", "create", &network]).await.ok();
+    let _made = project.engine_cli(&["network", "create", "--label", &mine, &network]).await.ok();
     let _told =
         project.tanuki(&["service", "start"]).await.code(1).says(&network).says("Tanuki did not make");
     let _down = project.tanuki(&["down", "--volumes", "--yes"]).await.ok();
     let _still_there = project.engine_cli(&["network", "inspect", &network]).await.ok();
     project.runtime.remove_network(&network).await.unwrap();
 
-    let _made = project.engine_cli(&["volume", "create", &volume]).await.ok();
+    let _made = project.engine_cli(&["volume", "create", "--label", &mine, &volume]).await.ok();
     let _told = project.tanuki(&["service", "start"]).await.code(1).says(&volume).says("Tanuki did not make");
     let _down = project.tanuki(&["down", "--volumes", "--yes"]).await.ok();
     let _still_there = project.engine_cli(&["volume", "inspect", &volume]).await.ok();
@@ -68,7 +69,8 @@ async fn foreign_objects_are_untouched(engine: Engine) {
 
 /// Makes a container past the program, and returns its id.
 async fn create(project: &Project, name: &str, labels: &[&str]) -> String {
-    let mut args = vec!["create", "--name", name];
+    let mine = project.foreign_label();
+    let mut args = vec!["create", "--name", name, "--label", &mine];
     args.extend(labels.iter().flat_map(|label| ["--label", *label]));
     args.extend(["tanuki-test/plain:1", "sleep", "1000"]);
     project.engine_cli(&args).await.ok().stdout.trim().to_owned()
