@@ -136,7 +136,9 @@ tidy() {
 
 # build <image> <suite> <directory> [build options...]
 build() {
-    local image=$1 suite=$2 dir=$HERE/$3 base recipe
+    local image=$1 suite=$2 dir=$HERE/$3 base recipe limits=()
+    # Podman 5 raises these limits for a build, which a nested engine may not.
+    case $engine in podman*) limits=(--ulimit nofile=1024:1024 --ulimit nproc=4096:4096) ;; esac
     shift 3
     base=tanuki-test/base:$(base_id "$suite")
     # Names as well as contents, but no path outside the directory.
@@ -147,7 +149,8 @@ build() {
     [ "$(recipe_of "$image")" != "$recipe" ] || return 0
     import_base "$suite"
     say "$engine: building $image"
-    client build --quiet --network none --label "$LABEL=$recipe" --build-arg "BASE=$(local_name "$base")" "$@" \
+    client build --quiet --network none "${limits[@]}" --label "$LABEL=$recipe" \
+        --build-arg "BASE=$(local_name "$base")" "$@" \
         --tag "$image" "$dir" >/dev/null 2>"$CACHE/build-$engine.log" ||
         { cat "$CACHE/build-$engine.log" >&2; die "$engine: building $image failed"; }
     tidy "$suite"
