@@ -1,4 +1,4 @@
-//! Tanuki keeps shared services, and soon coding agents, running on the container engine that is already there.
+//! Tanuki keeps shared services and coding agents running on the container engine that is already there.
 //!
 //! This page is the architecture of the project: the map, what holds everywhere, and who may import whom.
 //!
@@ -22,6 +22,10 @@
 //! | [`model`] | plain data: names, specs, status, plan, requests, snapshot | std and serde only |
 //! | [`controller`] | the generic loop, queue, waker, publisher, handle; knows no kind | [`model`] |
 //! | [`services`] | the kind Service: observe, plan, probes, environment, execution | [`controller`], [`model`], [`store`], the engine trait |
+//! | [`agents`] | the kind Agent: workspaces, containers, environment, runs, adapters, roles, review | [`controller`], [`model`], [`store`], [`git`], [`services`]' published data, the engine trait |
+//! | [`tasks`] | the kind Task: files, graph, scheduler (pure), completion, merging | [`controller`], [`model`], [`store`], [`git`] |
+//! | [`git`] | git as a subprocess, in the project's repository only | [`model`] |
+//! | [`tui`] | the dashboard: state, update and draw | [`model`], [`controller`]'s handle |
 //! | [`store`] | SQLite: what the world cannot tell | [`model`] |
 //! | [`config`] | `tanuki.yaml`: schema, merge, templates, diagnostics | [`model`] |
 //! | [`api`] | the controller's socket: server, clients, lock, launch | [`controller`], [`model`] |
@@ -50,10 +54,14 @@
 //! adapter. No state in the dashboard or the commands that the snapshot does not have. No polling where an event can
 //! be waited for.
 
+pub mod agents;
 pub mod api;
 pub mod cli;
 pub mod config;
 pub mod controller;
+pub mod git;
 pub mod model;
 pub mod services;
 pub mod store;
+pub mod tasks;
+pub mod tui;

@@ -16,8 +16,8 @@ use super::{CliError, Context, Result, Runtime, now};
 use crate::api::{self, Client, ClientError, Launch, LaunchError};
 use crate::controller::{Handle, HandleError};
 use crate::model::{
-    Accepted, ControllerInfo, EngineSummary, HealthWord, Rejected, Request, ServicePlan, ServiceState,
-    ServiceStatus, Snapshot,
+    Accepted, ControllerInfo, EngineSummary, HealthWord, ProjectStatus, Rejected, Request, ServicePlan,
+    ServiceState, ServiceStatus, Snapshot,
 };
 use crate::services::names::{self, NamesError};
 use crate::services::{self, Looked, observe};
@@ -160,6 +160,9 @@ impl Context {
                 rootless: info.rootless,
             },
             services,
+            agents: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            work: ProjectStatus::default(),
             conditions: Vec::new(),
             events: Vec::new(),
             observed_at: Some(now()),

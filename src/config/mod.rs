@@ -45,9 +45,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::ServiceSpec;
+use crate::model::{Adapter, AgentDefaults, AgentSettings, Limits, Role, ServiceSpec, Workstream};
 
-pub use agents::{Adapter, AdapterKind, AgentDefaults, Limits, Role, Workstream};
 pub use diagnostic::{ConfigError, Diagnostic, Severity, render_all};
 pub use env::Env;
 pub use load::load;
@@ -129,4 +128,20 @@ pub struct Config {
     pub warnings: Vec<Diagnostic>,
     /// Where the values come from that are not built in.
     pub origins: Origins,
+}
+
+impl Config {
+    /// Everything that concerns agents and tasks.
+    pub fn agents(&self) -> AgentSettings {
+        AgentSettings {
+            defaults: self.defaults.clone(),
+            adapters: self.adapters.clone(),
+            roles: self.roles.clone(),
+            workstreams: self.workstreams.clone(),
+            limits: self.limits,
+            branch_prefix: self.branch_prefix.clone(),
+            tasks_dir: self.tasks_dir.clone(),
+            join: self.network.join.clone(),
+        }
+    }
 }

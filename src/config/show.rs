@@ -6,7 +6,8 @@
 use serde_json::{Map, Value, json};
 
 use super::units::{format_bytes, format_cpus, format_duration};
-use super::{Adapter, AdapterKind, Config, Origins, Role};
+use super::{Config, Origins};
+use crate::model::{Adapter, AdapterKind, Role};
 use crate::model::{
     HostPort, Probe, PullPolicy, Resources, ServiceSpec, TmpfsMount, VolumeMount, VolumeSource,
 };

@@ -33,7 +33,12 @@ pub enum HandleError {
 fn rejection(rejected: &Rejected) -> String {
     match rejected {
         Rejected::UnknownService { name, .. } => format!("no service is named '{name}'"),
-        Rejected::NotPossible { message } | Rejected::Failed { message } => message.clone(),
+        Rejected::UnknownAgent { name, .. } => format!("no agent is named '{name}'"),
+        Rejected::UnknownTask { id, .. } => format!("no task has the id '{id}'"),
+        Rejected::NotPossible { message }
+        | Rejected::Failed { message }
+        | Rejected::Invalid { message, .. }
+        | Rejected::Conflicts { message, .. } => message.clone(),
         Rejected::ShuttingDown => "the controller is shutting down".to_owned(),
     }
 }

@@ -25,6 +25,10 @@ pub enum ObjectKind {
     Network,
     /// A data volume.
     Volume,
+    /// An agent's container.
+    Agent,
+    /// A throw-away container that works on an agent's workspace.
+    Helper,
 }
 
 impl fmt::Display for ObjectKind {
@@ -33,6 +37,8 @@ impl fmt::Display for ObjectKind {
             Self::Service => "service",
             Self::Network => "network",
             Self::Volume => "volume",
+            Self::Agent => "agent",
+            Self::Helper => "helper",
         })
     }
 }
@@ -90,6 +96,11 @@ impl Names {
     /// A service's container.
     pub fn service(&self, name: &str) -> String {
         self.suffixed(&Self::service_host(name))
+    }
+
+    /// An agent's container.
+    pub fn agent(&self, name: &str) -> String {
+        self.suffixed(&format!("tanuki-agent-{name}"))
     }
 
     /// A volume, by its name in the configuration.

@@ -1,10 +1,11 @@
 //! The one immutable picture of a project that everybody reads.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Condition, EventRecord, ProjectId, ServiceStatus, Time};
+use super::{AgentStatus, Condition, EventRecord, ProjectId, ProjectStatus, ServiceStatus, TaskStatus, Time};
 
 /// A project at one moment: published by the controller, read by `status` and the dashboard.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +20,15 @@ pub struct Snapshot {
     pub engine: EngineSummary,
     /// Services by name.
     pub services: BTreeMap<String, ServiceStatus>,
+    /// Agents by name.
+    #[serde(default)]
+    pub agents: BTreeMap<String, AgentStatus>,
+    /// Tasks by id.
+    #[serde(default)]
+    pub tasks: BTreeMap<String, Arc<TaskStatus>>,
+    /// The tasks' project as a whole.
+    #[serde(default)]
+    pub work: ProjectStatus,
     /// Observations about the project as a whole: `EngineAvailable`, `ConfigValid`.
     pub conditions: Vec<Condition>,
     /// What happened last, newest last; a bounded number.

@@ -10,7 +10,7 @@ use crate::model::{Accepted, Desired, Rejected, Request, ServiceSpec};
 use crate::store::StoreError;
 
 impl Services {
-    /// Takes down what is asked. [`Request::Shutdown`] is not for services.
+    /// Takes down what is asked of services.
     ///
     /// # Errors
     ///
@@ -32,9 +32,7 @@ impl Services {
                 self.want(&names, Desired::Running, true)
             }
             Request::Down { volumes } => self.down(*volumes),
-            Request::Shutdown {} => Err(Rejected::NotPossible {
-                message: "services are not shut down with the controller".into(),
-            }),
+            _ => Err(Rejected::NotPossible { message: "this is not about services".into() }),
         }
     }
 
@@ -67,7 +65,7 @@ impl Services {
             services.insert(name.clone(), generation);
             self.deps.waker.wake(Wake::Urgent(Key::Service(name.clone())));
         }
-        Ok(Accepted { services, project: None })
+        Ok(Accepted { services, ..Accepted::default() })
     }
 
     fn down(&self, volumes: bool) -> Result<Accepted, Rejected> {

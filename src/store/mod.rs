@@ -16,7 +16,7 @@ use thiserror::Error;
 use crate::model::{Desired, EventRecord, EventType, Time};
 
 /// Version of the tables. Raised with each change that an older binary could not read.
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
 
 /// Events kept.
 const EVENTS: i64 = 10_000;
@@ -115,7 +115,25 @@ impl Store {
                      count INTEGER NOT NULL DEFAULT 1
                  ) STRICT;
                  CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-                 PRAGMA user_version = 1;
+                 CREATE TABLE IF NOT EXISTS agents (
+                     name TEXT PRIMARY KEY,
+                     spec TEXT NOT NULL,
+                     stage TEXT NOT NULL,
+                     desired TEXT NOT NULL,
+                     generation INTEGER NOT NULL,
+                     memory TEXT
+                 ) STRICT;
+                 CREATE TABLE IF NOT EXISTS runs (
+                     id TEXT PRIMARY KEY,
+                     agent TEXT NOT NULL,
+                     number INTEGER NOT NULL,
+                     live INTEGER NOT NULL,
+                     spec TEXT NOT NULL,
+                     record TEXT NOT NULL
+                 ) STRICT;
+                 CREATE INDEX IF NOT EXISTS runs_by_agent ON runs (agent, number);
+                 CREATE TABLE IF NOT EXISTS tasks (id TEXT PRIMARY KEY, memory TEXT NOT NULL) STRICT;
+                 PRAGMA user_version = 2;
                  COMMIT;",
             )?;
         }

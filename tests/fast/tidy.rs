@@ -60,8 +60,24 @@ fn modules_import_only_what_they_may() {
         ("src/services", &["controller", "model", "store", "services"]),
         ("src/config", &["model", "config"]),
         ("src/api", &["controller", "model"]),
+        ("src/git", &["model", "git"]),
+        ("src/agents", &["controller", "model", "store", "git", "services", "agents"]),
+        ("src/tasks", &["controller", "model", "store", "git", "tasks"]),
+        ("src/tui", &["controller", "model", "tui"]),
     ];
-    let modules = ["api", "cli", "config", "controller", "model", "services", "store", "tui"];
+    let modules = [
+        "agents",
+        "api",
+        "cli",
+        "config",
+        "controller",
+        "git",
+        "model",
+        "services",
+        "store",
+        "tasks",
+        "tui",
+    ];
     for (dir, may) in allowed {
         for (file, text) in sources(dir) {
             for import in imports(&text).into_iter().filter(|import| modules.contains(&import.as_str())) {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tanuki::controller::{Clock, Options, Publisher, TokioClock, Waker, run};
-use tanuki::model::{ControllerInfo, EngineSummary, LabelKey, Names, Request, Snapshot, Time};
+use tanuki::model::{ControllerInfo, EngineSummary, LabelKey, Names, ProjectStatus, Request, Snapshot, Time};
 use tanuki::services::{Deps, Services, follow_engine};
 use tanuki::store::Store;
 use tanuki_runtimes::testing::{FakeImage, FakeRuntime, Fault, FaultPlan, Faulty};
@@ -103,6 +103,9 @@ impl Sim {
                 rootless: false,
             },
             services: BTreeMap::new(),
+            agents: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            work: ProjectStatus::default(),
             conditions: Vec::new(),
             events: Vec::new(),
             observed_at: None,

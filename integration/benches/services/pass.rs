@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use tanuki::controller::{Options, Publisher, TokioClock, Wake, Waker, run};
 use tanuki::model::{
-    ControllerInfo, EngineSummary, Health, HostPort, Inject, Names, Probe, ProjectId, PullPolicy, Request,
-    Resources, Restart, ServiceSpec, ServiceState, ServiceType, Snapshot, Time,
+    ControllerInfo, EngineSummary, Health, HostPort, Inject, Names, Probe, ProjectId, ProjectStatus,
+    PullPolicy, Request, Resources, Restart, ServiceSpec, ServiceState, ServiceType, Snapshot, Time,
 };
 use tanuki::services::ports::LeaseFile;
 use tanuki::services::spec::Owner;
@@ -75,6 +75,9 @@ fn snapshot(owner: &Owner) -> Snapshot {
             rootless: false,
         },
         services: BTreeMap::new(),
+        agents: BTreeMap::new(),
+        tasks: BTreeMap::new(),
+        work: ProjectStatus::default(),
         conditions: Vec::new(),
         events: Vec::new(),
         observed_at: None,

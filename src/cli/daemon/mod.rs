@@ -21,7 +21,8 @@ use tokio_util::task::TaskTracker;
 use crate::api::{Clients, Lock, Server};
 use crate::controller::{self, Clock, Envelope, Handle, Options, Publisher, SystemClock, Waker};
 use crate::model::{
-    ControllerInfo, Desired, EngineSummary, ProjectId, Rejected, Request, ServiceSpec, ServiceState, Snapshot,
+    ControllerInfo, Desired, EngineSummary, ProjectId, ProjectStatus, Rejected, Request, ServiceSpec,
+    ServiceState, Snapshot,
 };
 use crate::services::names::{self, ClaimFile};
 use crate::services::ports::LeaseFile;
@@ -252,6 +253,9 @@ fn first_snapshot(setup: &Setup, clock: &dyn Clock) -> Snapshot {
             rootless: false,
         },
         services: BTreeMap::new(),
+        agents: BTreeMap::new(),
+        tasks: BTreeMap::new(),
+        work: ProjectStatus::default(),
         conditions: Vec::new(),
         events: Vec::new(),
         observed_at: None,

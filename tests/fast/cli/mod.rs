@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use tanuki::model::{
     Condition, ConditionStatus, ControllerInfo, Desired, EngineSummary, Health, HealthWord, HostPort, Inject,
-    Probe, ProbeRecord, ProbeVerdict, ProjectId, PullPolicy, Resources, Restart, ServiceSpec, ServiceState,
-    ServiceStatus, ServiceType, Snapshot, Time,
+    Probe, ProbeRecord, ProbeVerdict, ProjectId, ProjectStatus, PullPolicy, Resources, Restart, ServiceSpec,
+    ServiceState, ServiceStatus, ServiceType, Snapshot, Time,
 };
 
 /// When everything here happens: 2026-01-31T12:00:00Z.
@@ -94,6 +94,9 @@ fn snapshot(services: impl IntoIterator<Item = ServiceStatus>) -> Snapshot {
             rootless: false,
         },
         services,
+        agents: BTreeMap::new(),
+        tasks: BTreeMap::new(),
+        work: ProjectStatus::default(),
         conditions: Vec::new(),
         events: Vec::new(),
         observed_at: Some(NOW),

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tanuki::config::{AdapterKind, RuntimeKind};
+use tanuki::config::RuntimeKind;
+use tanuki::model::AdapterKind;
 use tanuki::model::{HostPort, Probe, ServiceType, VolumeSource};
 
 use super::Project;

@@ -1,0 +1,1 @@
+//! The kind Agent: coding agents, each with a branch, a workspace and a container of its own.

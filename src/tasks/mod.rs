@@ -1,0 +1,1 @@
+//! The kind Task: Markdown files that become work by agents.
