@@ -265,7 +265,7 @@ forget_last_boot() {
             # Mounts, network namespaces and packet filter rules go with this, although it fails in the end.
             as_podman stop --all --time 0 >/dev/null 2>&1 || true
             as_podman container cleanup --all >/dev/null 2>&1 || true
-            rm -rf --one-file-system /run/libpod /dev/shm/libpod_lock
+            rm -rf --one-file-system /run/libpod /run/containers/networks /dev/shm/libpod_lock
             ;;
         podman-rootless)
             uid=$(rootless_uid) && run=/run/user/$uid && [ -e "$run/libpod" ] || return 0
@@ -281,6 +281,16 @@ forget_last_boot() {
 }
 
 as_podman() { (as_engine podman timeout 60 podman "$@"); }
+
+# A bridge takes its address from its ports, so it changes when containers come and go. Podman's name server answers on
+# the bridge: containers that remember the old address get no answer for 10 to 45 s. With this the bridge tells them.
+# Network namespaces that are made later take it over.
+announce_bridges() {
+    local scope
+    for scope in all default; do
+        [ ! -w "/proc/sys/net/ipv4/conf/$scope/arp_notify" ] || echo 1 >"/proc/sys/net/ipv4/conf/$scope/arp_notify"
+    done
+}
 
 prepare_rootless() {
     local uid
@@ -360,11 +370,13 @@ start_engine() {
             launch docker dockerd --host "unix://$(socket docker)"
             ;;
         podman)
+            announce_bridges
             write_containers_conf
             install -d -m 755 /run/podman
             launch podman "$SELF" exec podman podman system service --time=0 "unix://$(socket podman)"
             ;;
         podman-rootless)
+            announce_bridges
             prepare_rootless
             write_containers_conf
             launch podman-rootless "$SELF" exec podman-rootless \
