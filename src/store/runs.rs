@@ -65,7 +65,11 @@ impl Store {
     ///
     /// SQLite failed.
     pub fn ended_runs(&self, agent: &str, limit: u32) -> Result<Vec<StoredRun>, StoreError> {
-        self.stored("WHERE agent = ?1 AND live = 0 ORDER BY number DESC LIMIT ?2", Some(agent), i64::from(limit))
+        self.stored(
+            "WHERE agent = ?1 AND live = 0 ORDER BY number DESC LIMIT ?2",
+            Some(agent),
+            i64::from(limit),
+        )
     }
 
     /// The last runs of an agent, or of all agents, newest first.
@@ -86,7 +90,8 @@ impl Store {
     /// SQLite failed.
     pub fn run(&self, id: &str) -> Result<Option<RunRecord>, StoreError> {
         let sql = "SELECT record FROM runs WHERE id = ?1";
-        let text: Option<String> = self.lock().prepare_cached(sql)?.query_row([id], |row| row.get(0)).optional()?;
+        let text: Option<String> =
+            self.lock().prepare_cached(sql)?.query_row([id], |row| row.get(0)).optional()?;
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
     }
 

@@ -21,7 +21,8 @@ pub(super) struct Dir {
     owner: (u32, u32),
 }
 
-const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::RDONLY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const DIRECTORY: OFlags =
+    OFlags::DIRECTORY.union(OFlags::RDONLY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 impl Dir {
     /// Opens a directory of the host's own.
@@ -101,7 +102,9 @@ impl Dir {
         let mut names = Vec::new();
         for entry in rustix::fs::Dir::read_from(&self.fd)? {
             let entry = entry?;
-            let Ok(name) = OsString::from_vec(entry.file_name().to_bytes().to_vec()).into_string() else { continue };
+            let Ok(name) = OsString::from_vec(entry.file_name().to_bytes().to_vec()).into_string() else {
+                continue;
+            };
             if entry.file_type() == FileType::Directory && name != "." && name != ".." {
                 names.push(name);
             }

@@ -103,7 +103,12 @@ impl Runs {
     }
 
     /// One iteration. The run's end, or `None` when there is to be another one.
-    async fn once(&self, job: &Job, journal: &mut Journal, deadline: Option<Time>) -> Result<Option<End>, &'static str> {
+    async fn once(
+        &self,
+        job: &Job,
+        journal: &mut Journal,
+        deadline: Option<Time>,
+    ) -> Result<Option<End>, &'static str> {
         let agent = job.agent.name.as_str();
         let run = self.run(agent).ok_or("the run is over")?;
         let (iteration, outcome, followed) = match self.invoke(job, &run, journal, deadline).await {
@@ -116,11 +121,18 @@ impl Runs {
         let committed = self.commit(agent, &message, journal).await;
         match followed {
             Followed::Stopped => {
-                let end = End { state: RunState::Stopped, failure: None, message: "a person asked for it".to_owned() };
+                let end = End {
+                    state: RunState::Stopped,
+                    failure: None,
+                    message: "a person asked for it".to_owned(),
+                };
                 return Ok(Some(end));
             }
             Followed::TimedOut => {
-                return Ok(Some(End::failed((RunFailure::Timeout, "the time of the run is over".to_owned()))));
+                return Ok(Some(End::failed((
+                    RunFailure::Timeout,
+                    "the time of the run is over".to_owned(),
+                ))));
             }
             Followed::ContainerEnded if outcome.failure.is_some() => {
                 let told = "the container ended under the run".to_owned();
@@ -134,7 +146,10 @@ impl Runs {
             return Ok(Some(End::failed((failure, outcome.message))));
         }
         if let Err(error) = committed {
-            return Ok(Some(End::failed((RunFailure::Other, format!("the work cannot be committed: {error}")))));
+            return Ok(Some(End::failed((
+                RunFailure::Other,
+                format!("the work cannot be committed: {error}"),
+            ))));
         }
         let verified = self.verify(job, &run, journal, deadline).await;
         self.update(agent, |record, _| record.verified = verified.or(record.verified));
@@ -287,7 +302,13 @@ impl Runs {
     }
 
     /// Whether the verify command succeeds; `None` without one.
-    async fn verify(&self, job: &Job, run: &Live, journal: &mut Journal, deadline: Option<Time>) -> Option<bool> {
+    async fn verify(
+        &self,
+        job: &Job,
+        run: &Live,
+        journal: &mut Journal,
+        deadline: Option<Time>,
+    ) -> Option<bool> {
         let verify = run.memory.spec.verify.as_deref()?;
         let (agent, id) = (job.agent.name.as_str(), &run.record.id);
         let left = deadline.map_or(VERIFY, |deadline| deadline.since(self.now()).min(VERIFY));
@@ -314,10 +335,13 @@ impl Runs {
                         say(kind, line.chars().take(1000).collect());
                     }
                 }
-                say(OutputKind::Note, match output.exit_code {
-                    0 => "verify: succeeded".to_owned(),
-                    code => format!("verify: failed with exit code {code}"),
-                });
+                say(
+                    OutputKind::Note,
+                    match output.exit_code {
+                        0 => "verify: succeeded".to_owned(),
+                        code => format!("verify: failed with exit code {code}"),
+                    },
+                );
                 (good, false)
             }
             Some(Err(rejected)) => {
@@ -371,7 +395,8 @@ fn decide(record: &RunRecord, memory: &Memory, outcome: &Outcome, verified: Opti
     let signalled = spec.signal.as_deref().map(|signal| has_signal(&outcome.final_message, signal));
     let met = verified != Some(false) && signalled != Some(false);
     // Out of turns with the work done is done; anything else that went wrong is not.
-    let trusted = outcome.failure.is_none() || (outcome.failure == Some(RunFailure::TurnLimit) && verified == Some(true));
+    let trusted = outcome.failure.is_none()
+        || (outcome.failure == Some(RunFailure::TurnLimit) && verified == Some(true));
     if met && trusted {
         return Some(End::succeeded(match (verified, signalled) {
             (Some(_), _) => "verified",
@@ -397,7 +422,8 @@ fn decide(record: &RunRecord, memory: &Memory, outcome: &Outcome, verified: Opti
 /// What this iteration used of a session that may have used more before.
 fn own_usage(outcome: &Outcome, before: Option<Usage>) -> Usage {
     let Some(before) = before.filter(|_| outcome.cumulative) else { return outcome.usage };
-    let less = |now: Option<u64>, then: Option<u64>| now.map(|now| now.saturating_sub(then.unwrap_or_default()));
+    let less =
+        |now: Option<u64>, then: Option<u64>| now.map(|now| now.saturating_sub(then.unwrap_or_default()));
     Usage {
         turns: outcome.usage.turns,
         input_tokens: less(outcome.usage.input_tokens, before.input_tokens),

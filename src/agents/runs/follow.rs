@@ -50,7 +50,13 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    pub(super) fn new(runs: &Path, id: &str, iteration: u32, kind: AdapterKind, mark: Mark) -> io::Result<Self> {
+    pub(super) fn new(
+        runs: &Path,
+        id: &str,
+        iteration: u32,
+        kind: AdapterKind,
+        mark: Mark,
+    ) -> io::Result<Self> {
         let dir = Dir::open(runs)?.child(id)?.child(&iteration.to_string())?;
         let none = Mark { iteration, ..Mark::default() };
         let read = if mark.iteration == iteration { mark } else { none };
@@ -63,7 +69,8 @@ impl Follower {
         let mut more = false;
         let mut known = Vec::new();
         // Up to where it was read before it is read again, for the reader to know what came, and shown to nobody.
-        let room = |at: u64, read: u64| if at < read { (read - at).min(PIECE as u64) as usize } else { PIECE };
+        let room =
+            |at: u64, read: u64| if at < read { (read - at).min(PIECE as u64) as usize } else { PIECE };
         let out = dir.read_at("stdout", at.stdout, &mut piece[..room(at.stdout, read.stdout)])?;
         reader.stdout(&piece[..out], if at.stdout < read.stdout { &mut known } else { &mut *items });
         at.stdout += out as u64;
@@ -108,7 +115,8 @@ impl Runs {
 
     /// Puts all that is there into the journal.
     pub(super) async fn copy_rest(&self, follower: &mut Follower, journal: &mut Journal) {
-        let limit = (follower.at.stdout + follower.at.stderr).max(follower.read.stdout + follower.read.stderr) + REST;
+        let limit =
+            (follower.at.stdout + follower.at.stderr).max(follower.read.stdout + follower.read.stderr) + REST;
         while follower.at.stdout + follower.at.stderr < limit && self.copy(follower, journal) {
             tokio::task::yield_now().await;
         }
@@ -126,8 +134,9 @@ impl Runs {
     ) -> Followed {
         let told = Arc::new(Notify::new());
         let directory = self.deps.ground.runs_dir(agent).join(id).join(follower.at.iteration.to_string());
-        let _watcher = watch(&directory, Arc::clone(&told))
-            .inspect_err(|error| tracing::debug!(%error, "no news of a run's output; it is looked at in turn"));
+        let _watcher = watch(&directory, Arc::clone(&told)).inspect_err(
+            |error| tracing::debug!(%error, "no news of a run's output; it is looked at in turn"),
+        );
         // Looked at first: a controller that was there before may have left it long ago.
         look.notify_one();
         let (mut since_check, mut quiet) = (Duration::ZERO, Duration::ZERO);

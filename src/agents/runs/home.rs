@@ -97,7 +97,8 @@ mod tests {
     #[test]
     fn files_are_put_and_json_is_merged() {
         let home = tempfile::tempdir().unwrap();
-        std::fs::write(home.path().join(".claude.json"), r#"{"history":[1],"projects":{"/a":{"x":1}}}"#).unwrap();
+        std::fs::write(home.path().join(".claude.json"), r#"{"history":[1],"projects":{"/a":{"x":1}}}"#)
+            .unwrap();
         let file = |path, content: &str, merged| HomeFile { path, content: content.to_owned(), merged };
         let files = [
             file(".codex/config.toml", "a = 1\n", false),
@@ -107,7 +108,10 @@ mod tests {
         prepare(home.path(), &files).unwrap();
         let read = |path: &str| std::fs::read_to_string(home.path().join(path)).unwrap();
         assert_eq!(read(".codex/config.toml"), "a = 1\n");
-        assert_eq!(read(".claude.json"), r#"{"history":[1],"projects":{"/a":{"x":1},"/workspace":{"trust":true}}}"#);
+        assert_eq!(
+            read(".claude.json"),
+            r#"{"history":[1],"projects":{"/a":{"x":1},"/workspace":{"trust":true}}}"#
+        );
         assert_eq!(read(".claude/settings.json"), "{}");
     }
 

@@ -56,7 +56,13 @@ mod tests {
 
     #[test]
     fn a_signal_counts_only_alone_on_its_line() {
-        let table = [("DONE", true), ("ok\n  DONE  \nbye", true), ("I am DONE", false), ("DONE.", false), ("done", false)];
+        let table = [
+            ("DONE", true),
+            ("ok\n  DONE  \nbye", true),
+            ("I am DONE", false),
+            ("DONE.", false),
+            ("done", false),
+        ];
         for (message, expected) in table {
             assert_eq!(has_signal(message, "DONE"), expected, "{message}");
         }

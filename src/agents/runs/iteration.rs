@@ -71,7 +71,10 @@ impl Job {
 
 #[expect(clippy::needless_pass_by_value, reason = "an argument of map_err")]
 fn refused(error: adapters::AdapterError) -> Rejected {
-    Rejected::Invalid { message: error.to_string(), hint: "`tanuki role show` shows what a role allows".to_owned() }
+    Rejected::Invalid {
+        message: error.to_string(),
+        hint: "`tanuki role show` shows what a role allows".to_owned(),
+    }
 }
 
 /// The container an iteration runs in.
@@ -87,7 +90,10 @@ impl Runs {
     pub(super) fn job(&self, agent: &AgentSpec, spec: &RunSpec) -> Result<Job, Rejected> {
         let settings = self.deps.ground.settings();
         let adapter = settings.adapters.get(&agent.adapter).cloned().ok_or_else(|| Rejected::Invalid {
-            message: format!("agent '{}' is for the adapter '{}', which there is not any more", agent.name, agent.adapter),
+            message: format!(
+                "agent '{}' is for the adapter '{}', which there is not any more",
+                agent.name, agent.adapter
+            ),
             hint: "describe it under `adapters:` in tanuki.yaml".to_owned(),
         })?;
         let profile = self.profile(agent)?;
@@ -112,7 +118,8 @@ impl Runs {
         let agent = &job.agent.name;
         let ready = self.deps.ground.enter(agent).await.map_err(|rejected| ended(&rejected))?;
         let instructions = instructions::compose(&job.profile, &ready, &job.spec);
-        let made = job.invocation(credentials, session, &instructions).map_err(|rejected| not_started(&rejected))?;
+        let made =
+            job.invocation(credentials, session, &instructions).map_err(|rejected| not_started(&rejected))?;
         self.copy_sign_in(agent, job.adapter.kind, credentials);
         home::prepare(&self.deps.ground.home_dir(agent), &made.files)
             .and_then(|()| prompt(&self.deps.ground.runs_dir(agent), id, iteration, made.stdin.as_deref()))
@@ -122,7 +129,11 @@ impl Runs {
         let input = if made.stdin.is_some() { format!("{inside}/prompt") } else { "/dev/null".to_owned() };
         let words = ["sh", "-c", script::START, "tanuki", &inside, &input];
         let mut spec = ExecSpec {
-            command: words.iter().map(|word| (*word).to_owned()).chain(made.command.iter().cloned()).collect(),
+            command: words
+                .iter()
+                .map(|word| (*word).to_owned())
+                .chain(made.command.iter().cloned())
+                .collect(),
             env: environment(&ready, made.env, id, job.spec.task.as_deref(), iteration),
             user: ready.user.clone(),
             workdir: Some(ready.workdir.clone()),
@@ -136,14 +147,22 @@ impl Runs {
             code => {
                 let said = String::from_utf8_lossy(&output.stderr);
                 let said: String = said.trim().chars().take(300).collect();
-                let told = if said.is_empty() { format!("the start of the run ended with exit code {code}") } else { said };
+                let told = if said.is_empty() {
+                    format!("the start of the run ended with exit code {code}")
+                } else {
+                    said
+                };
                 Err((RunFailure::NotStarted, told))
             }
         }
     }
 
     /// Runs a script in a container; what may pass is tried again, since all of them can be repeated.
-    pub(super) async fn exec(&self, container: &str, spec: &ExecSpec) -> Result<ExecOutput, (RunFailure, String)> {
+    pub(super) async fn exec(
+        &self,
+        container: &str,
+        spec: &ExecSpec,
+    ) -> Result<ExecOutput, (RunFailure, String)> {
         let mut tries = 0;
         loop {
             match self.deps.runtime.exec(container, spec).await {
@@ -168,9 +187,7 @@ impl Runs {
     /// Whether the container is the one the iteration was started in; `None` where the engine does not tell.
     pub(super) async fn stands(&self, place: &Place) -> Option<bool> {
         match self.deps.runtime.inspect(&place.container).await {
-            Ok(found) => {
-                Some(found.state == ContainerState::Running && started(&found) == place.started)
-            }
+            Ok(found) => Some(found.state == ContainerState::Running && started(&found) == place.started),
             Err(error) if matches!(error.kind, tanuki_runtimes::ErrorKind::NotFound) => Some(false),
             Err(_) => None,
         }
@@ -187,7 +204,13 @@ impl Runs {
     }
 
     /// Ends every process of the run.
-    pub(super) async fn end(&self, place: &Place, id: &str, iteration: u32, patience: u32) -> Result<(), String> {
+    pub(super) async fn end(
+        &self,
+        place: &Place,
+        id: &str,
+        iteration: u32,
+        patience: u32,
+    ) -> Result<(), String> {
         let (directory, patience) = (format!("{INSIDE}/{id}/{iteration}"), patience.to_string());
         let output = self.script(place, script::end(), &[id, &directory, &patience]).await;
         match output {

@@ -118,7 +118,10 @@ pub(super) fn read(path: &Path, offset: &mut u64, most: u64) -> io::Result<Vec<E
     file.take(most).read_to_end(&mut bytes)?;
     let Some(end) = bytes.iter().rposition(|byte| *byte == b'\n') else { return Ok(Vec::new()) };
     *offset += end as u64 + 1;
-    Ok(bytes[..end].split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect())
+    Ok(bytes[..end]
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| serde_json::from_slice(line).ok())
+        .collect())
 }
 
 /// Where the last `count` lines begin.

@@ -23,13 +23,21 @@ impl Runs {
     /// # Errors
     ///
     /// There is no such agent or run.
-    pub async fn logs(self: &Arc<Self>, query: LogQuery, lines: mpsc::Sender<OutputLine>) -> Result<(), Rejected> {
+    pub async fn logs(
+        self: &Arc<Self>,
+        query: LogQuery,
+        lines: mpsc::Sender<OutputLine>,
+    ) -> Result<(), Rejected> {
         let mut agents = query.agents.clone();
         if let Some(run) = &query.run {
             let record = self.deps.store.run(run).map_err(failed)?;
             let record = record.filter(|record| agents.is_empty() || agents.contains(&record.agent));
             let Some(record) = record else {
-                let of = if agents.is_empty() { String::new() } else { format!(" of agent '{}'", agents.join("', '")) };
+                let of = if agents.is_empty() {
+                    String::new()
+                } else {
+                    format!(" of agent '{}'", agents.join("', '"))
+                };
                 return Err(Rejected::Invalid {
                     message: format!("there is no run '{run}'{of}"),
                     hint: "`tanuki runs` shows the runs there were".to_owned(),
@@ -53,7 +61,12 @@ impl Runs {
         Ok(())
     }
 
-    async fn stream(&self, agent: &str, query: &LogQuery, lines: &mpsc::Sender<OutputLine>) -> Result<(), Gone> {
+    async fn stream(
+        &self,
+        agent: &str,
+        query: &LogQuery,
+        lines: &mpsc::Sender<OutputLine>,
+    ) -> Result<(), Gone> {
         // Subscribed first: what changes while this looks is not missed.
         let mut changed = self.changed.subscribe();
         let mut todo = self.first(agent, query);
@@ -68,7 +81,8 @@ impl Runs {
             }
             changed.mark_unchanged();
             let newer = self.deps.store.runs(Some(agent), 20).unwrap_or_default();
-            todo = newer.into_iter().rev().filter(|run| number(&run.id) > seen).map(|run| (run.id, 0)).collect();
+            todo =
+                newer.into_iter().rev().filter(|run| number(&run.id) > seen).map(|run| (run.id, 0)).collect();
             if todo.is_empty() {
                 tokio::select! {
                     biased;
@@ -102,11 +116,14 @@ impl Runs {
                 }
             }
             (tail, Some(since)) => {
-                let over_before = |run: &crate::model::RunRecord| run.ended_at.is_some_and(|ended| ended < since);
+                let over_before =
+                    |run: &crate::model::RunRecord| run.ended_at.is_some_and(|ended| ended < since);
                 let wanted = last.into_iter().take_while(|run| !over_before(run));
                 out.extend(wanted.map(|run| (run.id, tail.map_or(0, u64::from))));
             }
-            (tail, None) => out.extend(last.into_iter().take(1).map(|run| (run.id, tail.map_or(0, u64::from)))),
+            (tail, None) => {
+                out.extend(last.into_iter().take(1).map(|run| (run.id, tail.map_or(0, u64::from))))
+            }
         }
         out.reverse();
         out
@@ -175,8 +192,13 @@ impl Runs {
             if !live || !query.follow {
                 if let Source::Raw(raw) = &mut source {
                     for (time, kind, text) in raw.rest() {
-                        let line =
-                            OutputLine { source: agent.to_owned(), run: Some(run.to_owned()), time, kind, text };
+                        let line = OutputLine {
+                            source: agent.to_owned(),
+                            run: Some(run.to_owned()),
+                            time,
+                            kind,
+                            text,
+                        };
                         lines.send(line).await.map_err(|_closed| Gone)?;
                     }
                 }

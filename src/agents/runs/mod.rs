@@ -47,7 +47,8 @@ use super::Ground;
 use super::roles::{self, Profile};
 use crate::controller::{Clock, Publisher};
 use crate::model::{
-    Accepted, AgentSpec, Credentials, EventType, Rejected, RunFailure, RunRecord, RunSpec, RunState, Snapshot, Usage,
+    Accepted, AgentSpec, Credentials, EventType, Rejected, RunFailure, RunRecord, RunSpec, RunState,
+    Snapshot, Usage,
 };
 use crate::store::{Store, StoreError};
 
@@ -188,7 +189,9 @@ impl Runs {
         };
         let mut live = self.lock();
         if live.contains_key(&agent.name) {
-            return Err(Rejected::NotPossible { message: format!("agent '{}' already has a run", agent.name) });
+            return Err(Rejected::NotPossible {
+                message: format!("agent '{}' already has a run", agent.name),
+            });
         }
         let record = self.deps.store.add_run(&agent.name, make).map_err(failed)?;
         if let Err(error) = secrets::save(&self.state_dir(&agent.name), &credentials) {
@@ -231,7 +234,9 @@ impl Runs {
             }
         };
         if tokio::time::timeout(STOP, over).await.is_err() {
-            return Err(Rejected::Failed { message: format!("the run {id} does not end; stop the agent to end it") });
+            return Err(Rejected::Failed {
+                message: format!("the run {id} does not end; stop the agent to end it"),
+            });
         }
         let record = self.deps.store.run(&id).map_err(failed)?;
         record.ok_or_else(|| Rejected::Failed { message: format!("the run {id} was forgotten") })
@@ -352,9 +357,11 @@ impl Runs {
 
     fn profile(&self, agent: &AgentSpec) -> Result<Profile, Rejected> {
         let settings = self.deps.ground.settings();
-        roles::resolve(agent.role.as_deref(), &settings, &self.deps.project).map_err(|error| Rejected::Invalid {
-            message: error.to_string(),
-            hint: "`tanuki role list` shows the roles there are".to_owned(),
+        roles::resolve(agent.role.as_deref(), &settings, &self.deps.project).map_err(|error| {
+            Rejected::Invalid {
+                message: error.to_string(),
+                hint: "`tanuki role list` shows the roles there are".to_owned(),
+            }
         })
     }
 
@@ -454,16 +461,25 @@ fn check(spec: &RunSpec) -> Result<(), Rejected> {
         return invalid("the prompt is empty", "say what the agent is to do");
     }
     if spec.signal.as_deref().is_some_and(|signal| signal.trim().is_empty() || signal.contains('\n')) {
-        return invalid("the signal is not a line of text", "use a word that stands for itself, such as DONE");
+        return invalid(
+            "the signal is not a line of text",
+            "use a word that stands for itself, such as DONE",
+        );
     }
     if spec.verify.as_deref().is_some_and(|verify| verify.trim().is_empty()) {
-        return invalid("the verify command is empty", "give a shell command that succeeds when the work is done");
+        return invalid(
+            "the verify command is empty",
+            "give a shell command that succeeds when the work is done",
+        );
     }
     if spec.repeat && spec.signal.is_none() && spec.verify.is_none() {
         return invalid("a loop needs to know when it is done", "add a verify command or a signal");
     }
     if spec.max_iterations == Some(0) || spec.max_turns == Some(0) {
-        return invalid("a run needs at least one iteration and one turn", "leave the limit out, or raise it");
+        return invalid(
+            "a run needs at least one iteration and one turn",
+            "leave the limit out, or raise it",
+        );
     }
     Ok(())
 }

@@ -30,8 +30,7 @@ impl Runs {
         let (mut begin, mut wait, mut starved) = (Vec::new(), Vec::new(), false);
         {
             let mut live = self.lock();
-            let mut working =
-                live.values().filter(|run| run.record.state == RunState::Running).count();
+            let mut working = live.values().filter(|run| run.record.state == RunState::Running).count();
             let mut queued: Vec<_> = live
                 .values()
                 .filter(|run| run.record.state == RunState::Queued && !run.memory.stop)
@@ -40,12 +39,18 @@ impl Runs {
             queued.sort();
             for (_, agent) in queued {
                 let reason = if working >= limits.working as usize {
-                    Some(format!("waits for a place: {working} runs are under way, as many as limits.working allows"))
+                    Some(format!(
+                        "waits for a place: {working} runs are under way, as many as limits.working allows"
+                    ))
                 } else {
                     let short = (self.deps.free_memory)().filter(|free| *free < limits.free_memory);
                     starved |= short.is_some();
                     short.map(|free| {
-                        format!("waits for memory: {} MiB are free, limits.free_memory wants {}", free >> 20, limits.free_memory >> 20)
+                        format!(
+                            "waits for memory: {} MiB are free, limits.free_memory wants {}",
+                            free >> 20,
+                            limits.free_memory >> 20
+                        )
                     })
                 };
                 match reason {

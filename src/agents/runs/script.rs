@@ -38,13 +38,18 @@ done
 /// of the scripts below takes the id as first argument.
 const MINE: &str = r#"
 id=$1
-mine() {
-  for p in /proc/[0-9]*; do
-    p=${p#/proc/}
-    [ "$p" = "$$" ] && continue
-    tr '\0' '\n' 2>/dev/null <"/proc/$p/environ" | grep -qxF "TANUKI_RUN=$id" && echo "$p"
-  done 2>/dev/null
-}
+if printf 'a\0b\0' | grep -qzxF b 2>/dev/null; then
+  mine() {
+    grep -lzxF "TANUKI_RUN=$id" /proc/[0-9]*/environ 2>/dev/null | tr -dc '0-9\n'
+  }
+else
+  mine() {
+    for p in /proc/[0-9]*; do
+      p=${p#/proc/}
+      tr '\0' '\n' 2>/dev/null <"/proc/$p/environ" | grep -qxF "TANUKI_RUN=$id" && echo "$p"
+    done 2>/dev/null
+  }
+fi
 "#;
 
 const ALIVE: &str = r#"
@@ -127,7 +132,10 @@ mod tests {
         // A second start of the same, as after a lost answer.
         assert!(start(&run, "script-a-1", &words).status.success());
         let read = |name: &str| std::fs::read_to_string(run.join(name)).unwrap();
-        assert_eq!((read("stdout").as_str(), read("stderr").as_str(), read("exit").as_str()), ("out\n", "err\n", "3\n"));
+        assert_eq!(
+            (read("stdout").as_str(), read("stderr").as_str(), read("exit").as_str()),
+            ("out\n", "err\n", "3\n")
+        );
         assert_eq!(start(&dir.path().join("2"), "script-a-2", &["no-such-program"]).status.code(), Some(127));
     }
 
