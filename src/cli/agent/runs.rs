@@ -5,7 +5,8 @@ use jiff::tz::TimeZone;
 
 use crate::cli::args::{Format, FormatArg};
 use crate::cli::render::render_runs;
-use crate::cli::{CliError, Context, Exit, Output, Result, now};
+use crate::cli::{Context, Exit, Output, Result, now};
+use crate::model::RunRecord;
 
 /// Arguments of `tanuki runs`.
 #[derive(Debug, Args)]
@@ -19,13 +20,11 @@ pub struct RunsArgs {
 }
 
 pub(in crate::cli) async fn run(context: &Context, args: &RunsArgs, out: &Output) -> Result {
-    let project = context.project()?;
-    let runs = match project.existing_store()? {
-        Some(store) => store
-            .runs(args.agent.as_deref())
-            .map_err(|error| CliError::failed("cannot read the project's runs").because(&error))?,
-        None => Vec::new(),
-    };
+    let snapshot = context.look().await?;
+    let agents =
+        snapshot.agents.values().filter(|agent| args.agent.as_ref().is_none_or(|name| name == &agent.name));
+    let runs: Vec<RunRecord> =
+        agents.flat_map(|agent| [&agent.last_run, &agent.run]).flatten().cloned().collect();
     match args.format.format {
         Format::Table => out.result(&render_runs(&runs, now(), &TimeZone::system()))?,
         Format::Json => out.json(&runs)?,
