@@ -22,7 +22,7 @@ pub use list::ListArgs;
 pub use logs::LogsArgs;
 pub use merge::MergeArgs;
 pub use remove::RemoveArgs;
-pub use run::RunArgs;
+pub use run::{RunArgs, RunCommand, failure as run_failure};
 pub use runs::RunsArgs;
 pub use spawn::SpawnArgs;
 pub use status::StatusArgs;

@@ -204,7 +204,7 @@ fn end(record: &RunRecord, out: &Output) -> Result {
 }
 
 /// Why a run did not do it.
-pub(in crate::cli) fn failure(record: &RunRecord) -> CliError {
+pub fn failure(record: &RunRecord) -> CliError {
     let kind = match record.failure {
         Some(RunFailure::Timeout) => ErrorKind::TimedOut,
         Some(RunFailure::IterationLimit) => ErrorKind::LimitReached,
@@ -248,7 +248,7 @@ fn mend(failure: RunFailure, record: &RunRecord) -> Option<String> {
         }
         RunFailure::Timeout => "raise --timeout, or go on with --resume".to_owned(),
         RunFailure::NotStarted => {
-            format!("check that the agent CLI is in the image: tanuki attach {agent} -- sh -c 'command -v …'")
+            format!("look whether the agent CLI is in the image: `tanuki attach {agent}` opens a shell")
         }
         RunFailure::ContainerEnded => format!("`tanuki start {agent}` starts its container again"),
         RunFailure::Killed | RunFailure::NoResult | RunFailure::Other => return None,

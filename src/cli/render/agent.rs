@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::agents::{missing_services, out_of_date, result, uptime, why};
 use crate::cli::text;
-use crate::model::{AgentStatus, ConditionStatus, RunRecord, RunState, Time};
+use crate::model::{AgentState, AgentStatus, ConditionStatus, RunRecord, RunState, Time};
 
 /// Hex digits of a commit that are shown.
 const COMMIT: usize = 10;
@@ -84,10 +84,9 @@ impl Lines {
 }
 
 fn state(agent: &AgentStatus) -> String {
-    match why(agent) {
-        why if why.is_empty() => agent.state.to_string(),
-        why => format!("{} ({why})", agent.state),
-    }
+    let trouble = matches!(agent.state, AgentState::Error | AgentState::Lost | AgentState::Unknown);
+    let why = if trouble { why(agent) } else { agent.message.clone() };
+    if why.is_empty() { agent.state.to_string() } else { format!("{} ({why})", agent.state) }
 }
 
 fn with(what: &str, name: &str, value: Option<&str>) -> String {
