@@ -3,7 +3,7 @@
 use clap::Args;
 use tanuki_runtimes::ExecSpec;
 
-use super::{ask, credentials};
+use super::ask;
 use crate::cli::{CliError, Context, Output, Result, terminal};
 use crate::model::Request;
 
@@ -33,7 +33,7 @@ pub(in crate::cli) async fn run(context: &Context, args: &AttachArgs, out: &Outp
     let request = Request::AgentEnter {
         name: args.name.clone(),
         agent_cli: args.agent,
-        credentials: credentials(context, &project),
+        credentials: context.credentials(&project),
     };
     let doing = format!("entering {}", args.name);
     let (session, accepted) = ask(context, &project, &request, &doing, out).await?;

@@ -41,7 +41,6 @@ pub(super) use spawn::run as spawn;
 pub(super) use status::run as status;
 pub(super) use undo::run as undo;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,7 +51,7 @@ use super::context::Project;
 use super::live::Live;
 use super::session::Session;
 use super::{Context, Output, Result, text};
-use crate::model::{Accepted, AgentState, AgentStatus, Credentials, Desired, Request, Snapshot};
+use crate::model::{Accepted, AgentState, AgentStatus, Desired, Request, Snapshot};
 
 /// How long a snapshot that tells of what was just done may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -133,15 +132,6 @@ async fn snapshot_where(session: &Session, holds: impl Fn(&Snapshot) -> bool) ->
         Some(snapshot) => snapshot,
         None => Arc::clone(&session.snapshots().borrow()),
     }
-}
-
-/// Values of the variables that agent CLIs are told of, as this user has them now.
-fn credentials(context: &Context, project: &Project) -> Credentials {
-    let settings = project.config.agents();
-    let names: BTreeSet<&str> =
-        settings.adapters.values().flat_map(|adapter| adapter.env.iter().map(String::as_str)).collect();
-    let set = names.into_iter().filter_map(|name| Some((name.to_owned(), context.env.var(name)?.to_owned())));
-    Credentials(set.collect())
 }
 
 /// `api`, or `api and 2 others`.

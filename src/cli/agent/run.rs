@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use super::ask;
 use super::follow::{Ended, follow};
-use super::{ask, credentials};
 use crate::cli::output::Tone;
 use crate::cli::render::render_run;
 use crate::cli::{CliError, Context, ErrorKind, Exit, Output, Result, now, text};
@@ -98,7 +98,7 @@ pub(in crate::cli) async fn run(context: &Context, args: &RunArgs, out: &Output)
     let spec = spec(context, args, out)?;
     let agent = spec.agent.clone();
     let project = context.project()?;
-    let credentials = credentials(context, &project);
+    let credentials = context.credentials(&project);
     let request = Request::RunStart { spec: Box::new(spec), credentials };
     let (session, accepted) = ask(context, &project, &request, &format!("asking {agent}"), out).await?;
     let Some(id) = accepted.run else {
