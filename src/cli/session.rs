@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tanuki_runtimes::ContainerRuntime;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::context::{Project, existing_store};
@@ -16,8 +16,8 @@ use super::{CliError, Context, Result, Runtime, now};
 use crate::api::{self, Client, ClientError, Launch, LaunchError};
 use crate::controller::{Handle, HandleError};
 use crate::model::{
-    Accepted, ControllerInfo, EngineSummary, HealthWord, LogQuery, OutputLine, ProjectStatus, Rejected,
-    Request, ServicePlan, ServiceState, ServiceStatus, Snapshot,
+    Accepted, ControllerInfo, EngineSummary, HealthWord, ProjectStatus, Rejected, Request, ServicePlan,
+    ServiceState, ServiceStatus, Snapshot,
 };
 use crate::services::names::{self, NamesError};
 use crate::services::{self, Looked, observe};
@@ -62,9 +62,9 @@ impl Session {
         Ok(self.handle.request(request).await?)
     }
 
-    /// Output of agents, until it ends or the controller does.
-    pub fn logs(&self, query: LogQuery) -> mpsc::Receiver<OutputLine> {
-        self.handle.logs(query)
+    /// What speaks to the controller.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
     }
 
     /// Waits for the answer to a request, and hands each snapshot to `watch` meanwhile. The inner error is `watch`'s.

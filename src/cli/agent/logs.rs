@@ -59,7 +59,7 @@ pub(in crate::cli) async fn run(context: &Context, args: &LogsArgs, out: &Output
         since: args.since.map(|since| Time::from(since.time())),
         raw: args.raw,
     };
-    let mut lines = session.logs(query);
+    let mut lines = session.handle().logs(query);
     let show = async {
         while let Some(line) = lines.recv().await {
             print(&line, args, width, out)?;
