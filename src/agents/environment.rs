@@ -79,11 +79,8 @@ impl Environment {
     pub(super) fn of_agent(&self, agent: &str) -> (BTreeMap<String, String>, Vec<&Variable>) {
         let own = base_env(agent);
         let hidden = self.variables.iter().filter(|variable| own.contains_key(&variable.name)).collect();
-        let mut env: BTreeMap<String, String> = self
-            .variables
-            .iter()
-            .map(|variable| (variable.name.clone(), variable.value.clone()))
-            .collect();
+        let mut env: BTreeMap<String, String> =
+            self.variables.iter().map(|variable| (variable.name.clone(), variable.value.clone())).collect();
         env.extend(own);
         (env, hidden)
     }

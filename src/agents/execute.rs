@@ -77,10 +77,9 @@ impl Agents {
             Action::Remove { .. } => ("Removed", "removed its container"),
             Action::Finish if cause == super::plan::UNFINISHED => ("RolledBack", "rolled back"),
             Action::Finish => ("Gone", "removed"),
-            Action::EnsureNetwork
-            | Action::RemoveBranch
-            | Action::RemoveWorkspace
-            | Action::RemoveState => return,
+            Action::EnsureNetwork | Action::RemoveBranch | Action::RemoveWorkspace | Action::RemoveState => {
+                return;
+            }
         };
         self.record(EventType::Normal, object, reason, &format!("{what}: {cause}"));
     }

@@ -37,7 +37,9 @@ impl Agents {
             return Err(Rejected::UnknownAgent { name: name.to_owned(), known: self.known()? });
         };
         if !self.deps.layout.workspace(name).is_dir() {
-            return Err(Rejected::NotPossible { message: format!("the workspace of agent '{name}' is gone") });
+            return Err(Rejected::NotPossible {
+                message: format!("the workspace of agent '{name}' is gone"),
+            });
         }
         let facts = self.facts().await.map_err(failed)?;
         let settings = self.current_settings();

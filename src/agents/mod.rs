@@ -11,6 +11,7 @@
 //! * A spawn is whole or leaves nothing.
 //! * No process of an agent is root, holds a capability, or sees an engine's socket or the project's `.git`.
 
+pub mod adapters;
 mod choose;
 mod container;
 mod enter;
@@ -27,6 +28,7 @@ pub mod plan;
 mod remove;
 mod requests;
 pub mod roles;
+pub mod runs;
 mod services;
 mod spawn;
 mod status;

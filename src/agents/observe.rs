@@ -58,8 +58,7 @@ fn from_listing(listing: Listing) -> World {
             let better = world.containers.get(&name).is_none_or(|other| {
                 observed.phase == ContainerPhase::Running && other.phase != ContainerPhase::Running
             });
-            let other =
-                if better { world.containers.insert(name.clone(), observed) } else { Some(observed) };
+            let other = if better { world.containers.insert(name.clone(), observed) } else { Some(observed) };
             if let Some(other) = other {
                 world.surplus.entry(name).or_default().push(other);
             }

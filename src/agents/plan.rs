@@ -162,7 +162,11 @@ fn running(wanted: &Wanted, seen: &Seen<'_>) -> Plan {
     }
     let Some(container) = seen.container else {
         if wanted.had_container && !wanted.renew {
-            return settled(AgentState::Lost, "ContainerGone", "its container was removed by hand".to_owned());
+            return settled(
+                AgentState::Lost,
+                "ContainerGone",
+                "its container was removed by hand".to_owned(),
+            );
         }
         return failed(seen).unwrap_or_else(|| creation(Vec::new(), "it has no container"));
     };
@@ -189,15 +193,11 @@ fn running(wanted: &Wanted, seen: &Seen<'_>) -> Plan {
         ),
         ContainerPhase::Running if wanted.restart => {
             let cause = "a restart was asked for";
-            let steps = vec![
-                step(Action::Stop { id: container.id.clone() }, cause),
-                step(Action::Start, cause),
-            ];
+            let steps =
+                vec![step(Action::Stop { id: container.id.clone() }, cause), step(Action::Start, cause)];
             Plan { steps, ..settled(AgentState::Idle, "Restarting", cause.to_owned()) }
         }
-        ContainerPhase::Running if seen.working => {
-            settled(AgentState::Working, "RunUnderWay", String::new())
-        }
+        ContainerPhase::Running if seen.working => settled(AgentState::Working, "RunUnderWay", String::new()),
         ContainerPhase::Running => settled(AgentState::Idle, "Ready", String::new()),
         ContainerPhase::Created | ContainerPhase::Exited | ContainerPhase::Dead => {
             let cause = match container.exit_code {

@@ -17,7 +17,10 @@ impl Agents {
                 if !force {
                     return Err(Rejected::NotPossible { message: "not yet without force".into() });
                 }
-                self.deps.store.set_agent_stage(name, Stage::Removing).map_err(|error| store_failed(&error))?;
+                self.deps
+                    .store
+                    .set_agent_stage(name, Stage::Removing)
+                    .map_err(|error| store_failed(&error))?;
             }
             self.drive(name, Ask::default()).await?;
         }

@@ -53,11 +53,8 @@ impl Agents {
     pub(super) async fn spawn(&self, asked: &Spawn) -> Result<Accepted, Rejected> {
         let settings = self.current_settings();
         check_names(asked)?;
-        let choices = Asked {
-            adapter: asked.agent.clone(),
-            image: asked.image.clone(),
-            model: asked.model.clone(),
-        };
+        let choices =
+            Asked { adapter: asked.agent.clone(), image: asked.image.clone(), model: asked.model.clone() };
         let template = self.template(asked, &settings, &choices)?;
         let facts = self.facts().await.map_err(failed)?;
         let base = facts.git.resolve_base(asked.base.as_deref()).await.map_err(|error| git(&error))?;
@@ -258,10 +255,7 @@ impl Agents {
         self.create(&row, spec, facts).await.map_err(step)?;
         self.start(spec).await.map_err(|error| match error {
             StepError::Retry(message) | StepError::Final(message) => Rejected::Failed {
-                message: format!(
-                    "agent '{name}': {message}; image {} must have `sh` and `git`",
-                    spec.image
-                ),
+                message: format!("agent '{name}': {message}; image {} must have `sh` and `git`", spec.image),
             },
         })?;
         warnings.extend(self.check(spec, facts).await?);
@@ -288,9 +282,7 @@ impl Agents {
         let container = self.deps.names.agent(&spec.name);
         let looked = self.deps.runtime.exec(&container, &exec).await;
         let output = looked.map_err(|error| Rejected::Failed { message: error.to_string() })?;
-        let invalid = |message: String, hint: &str| {
-            Err(Rejected::Invalid { message, hint: hint.to_owned() })
-        };
+        let invalid = |message: String, hint: &str| Err(Rejected::Invalid { message, hint: hint.to_owned() });
         match output.exit_code {
             0 => Ok(None),
             21 => invalid(
@@ -453,7 +445,9 @@ pub(super) fn git(error: &GitError) -> Rejected {
         GitError::Empty => "make a first commit: agents begin from one",
         GitError::UnknownRef { .. } => "`git branch` lists the branches there are",
         GitError::NotARepository { .. } => "run `git init` and make a first commit",
-        GitError::Untrusted { .. } => "`git config --global --add safe.directory` with its path says that you trust it",
+        GitError::Untrusted { .. } => {
+            "`git config --global --add safe.directory` with its path says that you trust it"
+        }
         GitError::BranchExists { .. } | GitError::BadBranch { .. } => "choose another name for the agent",
         _ => return Rejected::Failed { message: error.to_string() },
     };

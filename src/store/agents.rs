@@ -105,9 +105,8 @@ impl Store {
         let mut connection = self.lock();
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let agents: u32 =
-            transaction.query_row("SELECT count(*) FROM agents WHERE stage <> 'removed'", [], |row| {
-                row.get(0)
-            })?;
+            transaction
+                .query_row("SELECT count(*) FROM agents WHERE stage <> 'removed'", [], |row| row.get(0))?;
         if agents >= most {
             return Ok(Claim::Full { agents });
         }

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Kinds, Reload, watch};
+use super::{Kinds, Reload, logs, watch};
 use crate::controller::Envelope;
 use crate::model::{Accepted, Rejected, Request};
 
@@ -24,7 +24,15 @@ pub(super) async fn answer(
             () = shutdown.cancelled() => break,
             envelope = inbox.recv() => envelope,
         };
-        let Some(Envelope { request, reply }) = envelope else { break };
+        let (request, reply) = match envelope {
+            Some(Envelope::Request { request, reply }) => (request, reply),
+            Some(Envelope::Logs { query, lines }) => {
+                let sending = logs::send(Arc::clone(&kinds.services), query, lines);
+                drop(tokio::spawn(shutdown.clone().run_until_cancelled_owned(sending)));
+                continue;
+            }
+            None => break,
+        };
         tracing::info!(?request, "request");
         if request == (Request::Shutdown {}) {
             shutdown.cancel();
@@ -52,7 +60,9 @@ pub(super) async fn answer(
     }
     inbox.close();
     while let Some(envelope) = inbox.recv().await {
-        let _unheard = envelope.reply.send(Err(Rejected::ShuttingDown));
+        if let Envelope::Request { reply, .. } = envelope {
+            let _unheard = reply.send(Err(Rejected::ShuttingDown));
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! A project's controller, put together: store, kinds, sources, socket. In this process, until it is told to end.
 
 mod answer;
+mod logs;
 mod watch;
 
 use std::collections::BTreeMap;
