@@ -19,6 +19,7 @@ mod kind;
 mod look;
 pub mod names;
 pub mod observe;
+pub mod output;
 pub mod plan;
 pub mod ports;
 pub mod probe;

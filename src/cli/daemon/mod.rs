@@ -1,5 +1,6 @@
 //! A project's controller, put together: store, kinds, sources, socket. In this process, until it is told to end.
 
+mod logs;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -215,7 +216,15 @@ async fn answer(
             () = shutdown.cancelled() => break,
             envelope = inbox.recv() => envelope,
         };
-        let Some(Envelope { request, reply }) = envelope else { break };
+        let (request, reply) = match envelope {
+            Some(Envelope::Request { request, reply }) => (request, reply),
+            Some(Envelope::Logs { query, lines }) => {
+                let sending = logs::send(Arc::clone(&services), query, lines);
+                drop(tokio::spawn(shutdown.clone().run_until_cancelled_owned(sending)));
+                continue;
+            }
+            None => break,
+        };
         tracing::info!(?request, "request");
         let answer = match request {
             Request::Shutdown {} => {
@@ -233,7 +242,9 @@ async fn answer(
     }
     inbox.close();
     while let Some(envelope) = inbox.recv().await {
-        let _unheard = envelope.reply.send(Err(Rejected::ShuttingDown));
+        if let Envelope::Request { reply, .. } = envelope {
+            let _unheard = reply.send(Err(Rejected::ShuttingDown));
+        }
     }
 }
 

@@ -3,8 +3,9 @@
 use clap::Args;
 use tanuki_runtimes::ContainerState;
 
-use super::{client, container};
+use super::client;
 use crate::cli::{CliError, Context, Output, Result, terminal};
+use crate::services::output;
 
 /// Arguments of `tanuki service connect`.
 #[derive(Debug, Args)]
@@ -29,8 +30,8 @@ pub(super) async fn run(context: &Context, args: &ConnectArgs, out: &Output) -> 
             .hint("connect to it with a client of your own"));
     }
     let engine = context.engine(&project).await?;
-    let labels = container::labels(&project.paths.id(), &args.name);
-    let container = container::find(engine.as_ref(), &labels)
+    let labels = output::labels(&project.paths.id(), &args.name);
+    let container = output::find(engine.as_ref(), &labels)
         .await?
         .filter(|container| container.state == ContainerState::Running)
         .ok_or_else(|| {

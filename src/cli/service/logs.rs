@@ -4,10 +4,13 @@ use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use tanuki_runtimes::LogLine;
+use tokio::sync::mpsc;
 
-use super::container;
-use super::follow::{self, End};
 use crate::cli::{CliError, Context, Exit, Output, Result, now, terminal, text};
+use crate::services::output::{self, End, Wanted};
+
+/// Lines that may wait to be printed.
+const QUEUE: usize = 256;
 
 /// Arguments of `tanuki service logs`.
 #[derive(Debug, Args)]
@@ -50,8 +53,8 @@ fn parse_since(text: &str) -> Result<Since, String> {
 pub(super) async fn run(context: &Context, args: &LogsArgs, out: &Output) -> Result {
     let project = context.project_with_service(&args.name)?;
     let engine = context.engine(&project).await?;
-    let labels = container::labels(&project.paths.id(), &args.name);
-    let wanted = follow::Wanted {
+    let labels = output::labels(&project.paths.id(), &args.name);
+    let wanted = Wanted {
         follow: args.follow,
         tail: args.tail,
         since: args.since.map(|since| match since {
@@ -60,10 +63,20 @@ pub(super) async fn run(context: &Context, args: &LogsArgs, out: &Output) -> Res
         }),
     };
     let raw = !out.is_terminal();
-    let show = |line: &LogLine| out.bytes(&render(line, args.timestamps, raw));
+    let (sender, mut lines) = mpsc::channel(QUEUE);
+    let reading = async move { output::read(&engine, &labels, &wanted, &sender).await };
+    let showing = async move {
+        while let Some(line) = lines.recv().await {
+            out.bytes(&render(&line, args.timestamps, raw))?;
+        }
+        Ok::<(), CliError>(())
+    };
     let end = tokio::select! {
         biased;
-        end = follow::read(&engine, &labels, &wanted, show) => end?,
+        (end, shown) = async { tokio::join!(reading, showing) } => {
+            shown?;
+            end?
+        }
         () = terminal::nobody_reads() => End::Done,
     };
     match end {

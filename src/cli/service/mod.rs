@@ -2,9 +2,7 @@
 
 mod client;
 mod connect;
-mod container;
 mod env;
-pub mod follow;
 mod lifecycle;
 mod logs;
 pub mod settle;
