@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tanuki_runtimes::{ContainerRuntime, discover};
 
-use super::daemon::{self, Controller, Setup};
+use super::daemon::{self, Controller, Setup, Wanted};
 use super::engine_error;
 use super::{CliError, Env, Global, Output, Result, Runtime};
 use crate::api;
@@ -180,6 +180,7 @@ impl Context {
     async fn setup(&self, project: Project) -> Result<Setup> {
         let runtime = self.engine(&project).await?;
         let (context, paths) = (self.clone(), project.paths.clone());
+        let now = wanted(&project.config);
         Ok(Setup {
             socket: self.usual_socket(&paths),
             project: paths.id(),
@@ -189,9 +190,10 @@ impl Context {
             config_files: project.config.files,
             runtime,
             network: project.config.network.name,
-            services: project.config.services,
+            program: self.env.program.clone().unwrap_or_else(|| PathBuf::from("tanuki")),
+            wanted: now,
             reload: Arc::new(move || match context.load(paths.clone()) {
-                Ok(project) => Ok(project.config.services),
+                Ok(project) => Ok(wanted(&project.config)),
                 Err(error) => Err(error.message),
             }),
         })
@@ -203,6 +205,11 @@ impl Context {
             out.warning(&warning.to_string());
         }
     }
+}
+
+/// What a configuration wants of a controller.
+fn wanted(config: &Config) -> Wanted {
+    Wanted { services: config.services.clone(), agents: config.agents() }
 }
 
 /// The preference as the search for an engine takes it.
