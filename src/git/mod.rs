@@ -25,15 +25,21 @@
 //! | `refs/tanuki/rescue/<agent>/<time>` | the whole tree of an agent that was removed |
 
 mod command;
+mod diff;
 mod error;
 mod fetch;
 mod heads;
 mod land;
+mod merge;
 mod repository;
+mod rescue;
 mod workspace;
 
+pub use diff::{Diff, diff_options};
 pub use error::GitError;
 pub use fetch::Transport;
 pub use heads::Head;
+pub use merge::{Merged, Merging, Undone};
 pub use repository::{Base, Identity, Repository};
+pub use rescue::{RESCUE_REFERENCE, Rescue};
 pub use workspace::Made;

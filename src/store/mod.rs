@@ -4,6 +4,7 @@
 //! engine. Losing the file loses wishes and history, never data: containers, volumes and branches are found again by
 //! their labels and refs.
 
+mod agents;
 mod runs;
 
 use std::fs::{OpenOptions, Permissions};
@@ -17,6 +18,7 @@ use thiserror::Error;
 
 use crate::model::{Desired, EventRecord, EventType, Time};
 
+pub use agents::{AgentRow, Claim, Stage};
 pub use runs::StoredRun;
 
 /// Version of the tables. Raised with each change that an older binary could not read.
