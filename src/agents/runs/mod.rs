@@ -25,6 +25,7 @@ mod iteration;
 mod journal;
 mod logs;
 mod queue;
+mod requests;
 mod script;
 mod secrets;
 #[cfg(test)]
@@ -199,6 +200,7 @@ impl Runs {
         }
         live.insert(agent.name.clone(), Live::new(record.clone(), memory, credentials));
         drop(live);
+        self.tell(&agent.name);
         self.pump();
         Ok(self.live(&agent.name).unwrap_or(record))
     }
@@ -282,23 +284,25 @@ impl Runs {
         self.lock().get(agent).map(|run| run.record.clone())
     }
 
-    /// The agent's last run that is over.
+    /// The agent's last run that is over; not of an agent that had the same name before.
     pub fn last(&self, agent: &str) -> Option<RunRecord> {
+        let since = self.deps.ground.spec(agent)?.created_at;
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(record) = last.get(agent) {
-            return record.clone();
-        }
-        match self.deps.store.ended_runs(agent, 1) {
-            Ok(runs) => {
-                let record = runs.into_iter().next().map(|run| run.record);
-                last.insert(agent.to_owned(), record.clone());
-                record
-            }
-            Err(error) => {
-                tracing::warn!(%error, agent, "cannot read its runs");
-                None
-            }
-        }
+        let record = match last.get(agent) {
+            Some(record) => record.clone(),
+            None => match self.deps.store.ended_runs(agent, 1) {
+                Ok(runs) => {
+                    let record = runs.into_iter().next().map(|run| run.record);
+                    last.insert(agent.to_owned(), record.clone());
+                    record
+                }
+                Err(error) => {
+                    tracing::warn!(%error, agent, "cannot read its runs");
+                    None
+                }
+            },
+        };
+        record.filter(|record| record.created_at >= since)
     }
 
     /// What the agent's run waits for a person for.
@@ -428,6 +432,7 @@ impl Runs {
 
     fn tell(&self, agent: &str) {
         self.changed.send_modify(|count| *count += 1);
+        self.publish(agent);
         self.deps.ground.touched(agent);
     }
 
