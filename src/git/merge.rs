@@ -51,15 +51,33 @@ enum Tree {
 }
 
 impl Repository {
-    /// Files that would conflict if one commit were merged into the other; none when all is well.
+    /// Files that would conflict if one commit or branch were merged into the other; none when all is well.
+    ///
+    /// # Errors
+    ///
+    /// One of them is not there.
+    pub async fn conflicts(&self, target: &str, head: &str) -> Result<Vec<String>, GitError> {
+        let unknown = |name: &str| GitError::UnknownRef { name: name.to_owned() };
+        let target = self.commit(target).await?.ok_or_else(|| unknown(target))?;
+        let head = self.commit(head).await?.ok_or_else(|| unknown(head))?;
+        match self.merge_tree(&target, &head).await? {
+            Tree::Clean(_) => Ok(Vec::new()),
+            Tree::Conflicts(files) => Ok(files),
+        }
+    }
+
+    /// Whether everything a commit brings is in another one already, even if under other commits.
     ///
     /// # Errors
     ///
     /// Git failed.
-    pub async fn conflicts(&self, target: &str, head: &str) -> Result<Vec<String>, GitError> {
+    pub async fn has_all(&self, target: &str, head: &str) -> Result<bool, GitError> {
+        if self.is_ancestor(head, target).await? {
+            return Ok(true);
+        }
         match self.merge_tree(target, head).await? {
-            Tree::Clean(_) => Ok(Vec::new()),
-            Tree::Conflicts(files) => Ok(files),
+            Tree::Clean(tree) => Ok(tree == self.tree(target).await?),
+            Tree::Conflicts(_) => Ok(false),
         }
     }
 

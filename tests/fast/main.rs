@@ -6,5 +6,6 @@ mod agents;
 mod api;
 mod cli;
 mod config;
+mod git;
 mod plan;
 mod tidy;
