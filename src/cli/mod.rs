@@ -26,6 +26,7 @@ mod error;
 mod events;
 mod init;
 mod live;
+mod look;
 pub mod output;
 mod plan;
 pub mod render;
