@@ -14,7 +14,7 @@ use super::layout::{self, Layout};
 use super::memory::Saved;
 use super::observe;
 use super::plan::{self, Plan, Seen};
-use super::status::{Told, compose, conditions};
+use super::status::{Told, compose};
 use crate::git::{GitError, Repository};
 use crate::model::{AgentSettings, AgentState, AgentStatus, ContainerPhase, Names, ObservedContainer, Time};
 use crate::services::spec::Owner;
@@ -77,7 +77,7 @@ pub enum LookError {
 /// # Errors
 ///
 /// The engine, git or the store failed: nothing is known.
-pub async fn look(looked: Looked<'_>, now: Time) -> Result<Sight, LookError> {
+pub async fn look(looked: Looked<'_>) -> Result<Sight, LookError> {
     let rows: Vec<AgentRow> =
         looked.store.agents()?.into_iter().filter(|row| row.stage != Stage::Removed).collect();
     if rows.is_empty() {
@@ -144,8 +144,8 @@ pub async fn look(looked: Looked<'_>, now: Time) -> Result<Sight, LookError> {
             missing: Vec::new(),
         };
         let shown = without_steps(&plan, running);
-        let conditions = conditions(&shown, &told, row.generation, now, None);
-        sight.statuses.insert(name.clone(), compose(&row, &saved, &shown, told, conditions));
+        // Since when they hold is a controller's to tell.
+        sight.statuses.insert(name.clone(), compose(&row, &saved, &shown, told, Vec::new()));
         sight.plans.insert(name, plan);
     }
     Ok(sight)

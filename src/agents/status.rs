@@ -147,7 +147,7 @@ pub(super) fn compose(
     }
 }
 
-pub(super) fn conditions(
+fn conditions(
     plan: &Plan,
     told: &Told,
     generation: u64,

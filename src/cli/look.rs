@@ -41,7 +41,7 @@ impl Context {
         let project = self.project()?;
         let store = project.existing_store()?;
         let wanted = match &store {
-            Some(store) => store.wanted_running().map_err(unreadable)?,
+            Some(store) => store.wanted_running().map_err(|error| unreadable(&error))?,
             None => Vec::new(),
         };
         let runs =
@@ -157,7 +157,7 @@ impl View<'_> {
             layout: &self.layout,
             settings,
         };
-        Ok(agents::look(looked, now()).await?)
+        Ok(agents::look(looked).await?)
     }
 
     fn snapshot(&self) -> Snapshot {
@@ -183,8 +183,8 @@ impl View<'_> {
     }
 }
 
-fn unreadable(error: StoreError) -> CliError {
-    CliError::failed("cannot read the project's store").because(&error)
+fn unreadable(error: &StoreError) -> CliError {
+    CliError::failed("cannot read the project's store").because(error)
 }
 
 /// Waits until a controller that has just started has seen every service, and shortly for their health.
