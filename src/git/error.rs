@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::model::Rejected;
+
 /// Why git could not do what was asked. The texts are for people.
 #[derive(Debug, Error)]
 pub enum GitError {
@@ -151,5 +153,39 @@ fn list(files: &[String]) -> String {
 impl GitError {
     pub(super) fn io(what: impl Into<String>, source: io::Error) -> Self {
         Self::Io { what: what.into(), source }
+    }
+}
+
+impl From<GitError> for Rejected {
+    fn from(error: GitError) -> Self {
+        let message = error.to_string();
+        let invalid = |hint: &str| Self::Invalid { message: message.clone(), hint: hint.to_owned() };
+        let not_now = |hint: &str| Self::NotPossible { message: format!("{message}; {hint}") };
+        match error {
+            GitError::NotARepository { .. } => invalid("`git init` makes one; agents work on branches of it"),
+            GitError::Bare { .. } => invalid("use a clone with a working tree"),
+            GitError::Empty => invalid("`git commit --allow-empty -m begin` makes one"),
+            GitError::Untrusted { path } => invalid(&format!(
+                "`git config --global --add safe.directory {}` if you trust it",
+                path.display()
+            )),
+            GitError::Unsupported { .. } => invalid("see `tanuki doctor`"),
+            GitError::UnknownRef { .. } => invalid("`git branch` lists branches"),
+            GitError::BranchExists { branch } => {
+                invalid(&format!("choose another name, or delete it: `git branch -D {branch}`"))
+            }
+            GitError::BadBranch { .. } => invalid("choose another name, or another `git.branch_prefix`"),
+            GitError::NotABranch { .. } => invalid("merge the agent's branch by hand, or use --pr"),
+            GitError::Dirty { .. } => not_now("commit or stash them first"),
+            GitError::InTheWay { .. } => not_now("move them away first"),
+            GitError::CheckedOut { .. } => not_now("end that, or check out another branch there"),
+            GitError::Moved { .. } => not_now("try again from where it is now"),
+            GitError::Nothing { .. } => Self::NotPossible { message },
+            GitError::Conflicts { files } => Self::Conflicts { message, files },
+            GitError::TooLarge { .. } => not_now("remove large files from the workspace's history"),
+            GitError::TimedOut { .. } | GitError::Failed { .. } | GitError::Io { .. } => {
+                Self::Failed { message }
+            }
+        }
     }
 }

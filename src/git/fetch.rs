@@ -18,6 +18,12 @@ const TIMEOUT: Duration = Duration::from_secs(600);
 /// Most bytes that are taken at once.
 const LIMIT: u64 = 2 << 30;
 
+/// Packs with fewer objects become single ones.
+const FEW_OBJECTS: u32 = 100;
+
+/// Larger packs stay packs, whatever they hold.
+const SMALL_PACK: u64 = 8 << 20;
+
 /// How often is looked at how much has come.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -123,6 +129,7 @@ impl Repository {
         let moved = match received {
             Ok(Some(commit)) => {
                 let (from, to) = (place.join("objects"), self.common().join("objects"));
+                self.unpack_small(&from.join("pack")).await?;
                 adopt(&from, &to)
                     .map(|()| Some(commit))
                     .map_err(|error| GitError::io("take over what was fetched", error))
@@ -202,6 +209,29 @@ impl Repository {
             return Ok(None);
         }
         Err(failed("git fetch", status.code().unwrap_or(-1), &stderr))
+    }
+
+    /// Makes single objects in the project of packs that hold few, as git itself would: a pack for each step of an
+    /// agent would soon slow everything down.
+    async fn unpack_small(&self, packs: &Path) -> Result<(), GitError> {
+        let io = |error| GitError::io("take over what was fetched", error);
+        for entry in fs::read_dir(packs).map_err(io)?.flatten() {
+            let pack = entry.path();
+            let small = entry.metadata().is_ok_and(|metadata| metadata.len() < SMALL_PACK);
+            if !small || pack.extension().is_none_or(|extension| extension != "pack") {
+                continue;
+            }
+            let bytes = fs::read(&pack).map_err(io)?;
+            let Some(count) = bytes.get(8..12).and_then(|count| count.try_into().ok()) else { continue };
+            if u32::from_be_bytes(count) < FEW_OBJECTS {
+                self.plain("unpack-objects").arg("-q").stdin(bytes).run().await?;
+                for extension in ["idx", "rev", "pack"] {
+                    // Gone with its directory otherwise.
+                    drop(fs::remove_file(pack.with_extension(extension)));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Whether one commit is in the history of another, or is it.

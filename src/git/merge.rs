@@ -51,13 +51,16 @@ enum Tree {
 }
 
 impl Repository {
-    /// Files that would conflict if one commit were merged into the other; none when all is well.
+    /// Files that would conflict if one commit or branch were merged into the other; none when all is well.
     ///
     /// # Errors
     ///
-    /// Git failed.
+    /// One of them is not there.
     pub async fn conflicts(&self, target: &str, head: &str) -> Result<Vec<String>, GitError> {
-        match self.merge_tree(target, head).await? {
+        let unknown = |name: &str| GitError::UnknownRef { name: name.to_owned() };
+        let target = self.commit(target).await?.ok_or_else(|| unknown(target))?;
+        let head = self.commit(head).await?.ok_or_else(|| unknown(head))?;
+        match self.merge_tree(&target, &head).await? {
             Tree::Clean(_) => Ok(Vec::new()),
             Tree::Conflicts(files) => Ok(files),
         }
