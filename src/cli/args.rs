@@ -11,6 +11,7 @@ use super::controller::ControllerArgs;
 use super::doctor::DoctorArgs;
 use super::down::DownArgs;
 use super::events::EventsArgs;
+use super::git_transport::GitTransportArgs;
 use super::init::InitArgs;
 use super::output::Verbosity;
 use super::plan::PlanArgs;
@@ -222,4 +223,7 @@ pub enum Command {
     /// Runs the project's controller; commands start it themselves.
     #[command(hide = true)]
     Controller(ControllerArgs),
+    /// Connects git to a repository in a container; `git fetch` starts it.
+    #[command(hide = true)]
+    GitTransport(GitTransportArgs),
 }

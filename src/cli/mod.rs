@@ -24,6 +24,7 @@ mod engine;
 mod env;
 mod error;
 mod events;
+mod git_transport;
 mod init;
 mod live;
 mod look;
@@ -112,6 +113,7 @@ async fn command_future(context: &Context, command: &Command, out: &Output) -> R
         Command::Events(args) => events::run(context, args, out).await,
         Command::Completions(args) => completions::run(args, out),
         Command::Controller(args) => controller::run(context, args).await,
+        Command::GitTransport(args) => git_transport::run(context, args, out).await,
     }
 }
 
