@@ -15,6 +15,7 @@ use super::git_transport::GitTransportArgs;
 use super::init::InitArgs;
 use super::output::Verbosity;
 use super::plan::PlanArgs;
+use super::role::RoleArgs;
 use super::service::ServiceArgs;
 use super::up::UpArgs;
 
@@ -212,6 +213,8 @@ pub enum Command {
     Merge(agent::MergeArgs),
     /// Restores what the last `remove` or `merge` of an agent saved.
     Undo(agent::UndoArgs),
+    /// Lists, shows and makes roles: who agents are and what they may do.
+    Role(RoleArgs),
     /// Shows what happened and why, newest last.
     Events(EventsArgs),
     /// Prints a completion script for a shell

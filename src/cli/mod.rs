@@ -31,6 +31,7 @@ mod look;
 pub mod output;
 mod plan;
 pub mod render;
+mod role;
 pub mod service;
 mod session;
 mod since;
@@ -110,6 +111,7 @@ async fn command_future(context: &Context, command: &Command, out: &Output) -> R
         Command::Diff(args) => agent::diff(context, args, out).await,
         Command::Merge(args) => agent::merge(context, args, out).await,
         Command::Undo(args) => agent::undo(context, args, out).await,
+        Command::Role(args) => role::run(context, args, out).await,
         Command::Events(args) => events::run(context, args, out).await,
         Command::Completions(args) => completions::run(args, out),
         Command::Controller(args) => controller::run(context, args).await,

@@ -88,6 +88,9 @@ pub struct Podman {
     /// Learned from a refused create: the engine does not tell whether it has an init binary.
     no_init: AtomicBool,
     probes: Probes,
+    /// Held while a container is created whose user keeps its ids: Podman 4 looks them up in a way that two requests
+    /// at once crash (libsubid, a segmentation fault of the whole service).
+    keep_id: tokio::sync::Mutex<()>,
 }
 
 impl Podman {
@@ -105,6 +108,7 @@ impl Podman {
             info: OnceCell::new(),
             no_init: AtomicBool::new(false),
             probes: Probes::default(),
+            keep_id: tokio::sync::Mutex::default(),
         })
     }
 
@@ -293,6 +297,7 @@ impl ContainerRuntime for Podman {
         let Some(image) = self.local_image(&spec.image).await? else {
             return refuse(ErrorKind::ImageMissing, format!("there is no image {}", spec.image));
         };
+        let _one_at_a_time = if spec.keep_id { Some(self.keep_id.lock().await) } else { None };
         self.post_create(spec, &image, &engine).await
     }
 
