@@ -18,6 +18,7 @@ mod confirm;
 mod context;
 mod controller;
 pub mod daemon;
+mod dashboard;
 mod doctor;
 mod down;
 mod engine;
@@ -109,6 +110,7 @@ async fn command_future(context: &Context, command: &Command, out: &Output) -> R
         Command::Merge(args) => agent::merge(context, args, out).await,
         Command::Undo(args) => agent::undo(context, args, out).await,
         Command::Events(args) => events::run(context, args, out).await,
+        Command::Dashboard(args) => dashboard::run(context, args, out).await,
         Command::Completions(args) => completions::run(args, out),
         Command::Controller(args) => controller::run(context, args).await,
     }

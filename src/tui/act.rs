@@ -97,11 +97,19 @@ pub(super) fn act(state: &mut State, snapshot: &Snapshot, action: Action) -> Vec
         }
         Action::ProjectStop => {
             let request = Request::ProjectStop {};
-            return state.ask(request, "stopping the project", Then::Tell("no more tasks are handed out".into()));
+            return state.ask(
+                request,
+                "stopping the project",
+                Then::Tell("no more tasks are handed out".into()),
+            );
         }
         Action::ProjectResume => {
             let request = Request::ProjectResume { credentials: Credentials::default() };
-            return state.ask(request, "resuming the project", Then::Tell("tasks are handed out again".into()));
+            return state.ask(
+                request,
+                "resuming the project",
+                Then::Tell("tasks are handed out again".into()),
+            );
         }
         Action::Accept
         | Action::Yes
@@ -219,7 +227,8 @@ fn on_agent(state: &mut State, snapshot: &Snapshot, action: Action) -> Vec<Effec
             let mut lines = vec![format!("Restart {name}? Its workspace and branch stay.")];
             lines.extend(agent.run.as_ref().map(|run| format!("Its run {} is ended.", run.id)));
             let done = Then::Tell(format!("{name} is restarted"));
-            state.popup = Confirm::ask(lines, Request::AgentRestart { names }, format!("restarting {name}"), done);
+            state.popup =
+                Confirm::ask(lines, Request::AgentRestart { names }, format!("restarting {name}"), done);
         }
         Action::RunStop => match &agent.run {
             Some(run) => {
@@ -241,8 +250,11 @@ fn on_agent(state: &mut State, snapshot: &Snapshot, action: Action) -> Vec<Effec
         }
         Action::Run => state.popup = Some(Popup::Prompt(Prompt::new(name))),
         Action::Diff => {
-            let request =
-                Request::AgentDiff { name: name.clone(), base: None, format: crate::model::DiffFormat::Patch };
+            let request = Request::AgentDiff {
+                name: name.clone(),
+                base: None,
+                format: crate::model::DiffFormat::Patch,
+            };
             let effects = state.ask(request, format!("comparing {name}"), Then::Diff(name.clone()));
             if !effects.is_empty() {
                 state.popup = Some(Popup::Diff(Diff::new(name)));
@@ -251,7 +263,8 @@ fn on_agent(state: &mut State, snapshot: &Snapshot, action: Action) -> Vec<Effec
         }
         Action::Merge => {
             let request = Request::MergeForecast { name: name.clone() };
-            let effects = state.ask(request, format!("looking ahead for {name}"), Then::Forecast(name.clone()));
+            let effects =
+                state.ask(request, format!("looking ahead for {name}"), Then::Forecast(name.clone()));
             if !effects.is_empty() {
                 state.popup = Some(Popup::Merge(Merge::new(agent)));
             }
@@ -324,7 +337,8 @@ fn on_service(state: &mut State, snapshot: &Snapshot, action: Action) -> Vec<Eff
         Action::ServiceStop => {
             let lines = vec![format!("Stop {name}? Agents lose it; its data stays.")];
             let done = Then::Tell(format!("{name} is wanted stopped"));
-            state.popup = Confirm::ask(lines, Request::ServiceStop { names }, format!("stopping {name}"), done);
+            state.popup =
+                Confirm::ask(lines, Request::ServiceStop { names }, format!("stopping {name}"), done);
         }
         Action::ServiceRestart => {
             let lines = vec![format!("Restart {name}? Agents lose it for a moment; its data stays.")];

@@ -55,7 +55,8 @@ fn too_small(frame: &mut Frame<'_>) {
             break;
         }
         let fitted = text::fit(row, usize::from(area.width)).into_owned();
-        let indent = (area.width - u16::try_from(text::width(&fitted)).unwrap_or(area.width).min(area.width)) / 2;
+        let indent =
+            (area.width - u16::try_from(text::width(&fitted)).unwrap_or(area.width).min(area.width)) / 2;
         let at = Rect { x: area.x + indent, y, width: area.width - indent, height: 1 };
         frame.render_widget(Line::raw(fitted), at);
     }

@@ -375,9 +375,7 @@ pub(super) static BINDINGS: &[Binding] = bindings! {
 pub(super) fn lookup(scopes: &[Scope], event: &KeyEvent) -> Option<Action> {
     scopes.iter().find_map(|scope| {
         let mut known = BINDINGS.iter().filter(|binding| binding.scope == *scope);
-        known
-            .find(|binding| binding.keys.iter().any(|chord| chord.is(event)))
-            .map(|binding| binding.action)
+        known.find(|binding| binding.keys.iter().any(|chord| chord.is(event))).map(|binding| binding.action)
     })
 }
 
@@ -386,12 +384,7 @@ pub(super) fn palette() -> impl Iterator<Item = &'static Binding> {
     BINDINGS.iter().filter(|binding| {
         matches!(
             binding.scope,
-            Scope::Agents
-                | Scope::Tasks
-                | Scope::Services
-                | Scope::Logs
-                | Scope::Everywhere
-                | Scope::Palette
+            Scope::Agents | Scope::Tasks | Scope::Services | Scope::Logs | Scope::Everywhere | Scope::Palette
         ) && !matches!(
             binding.action,
             Action::Palette | Action::Escape | Action::Left | Action::Right | Action::Filter

@@ -53,11 +53,8 @@ pub(super) fn layout(state: &State, snapshot: &Snapshot, area: Rect) -> Option<L
     let (header, status, footer) = (row(area.y), row(area.bottom() - 2), row(area.bottom() - 1));
     let middle = Rect { y: area.y + 1, height: area.height - 3, ..area };
     let mut gaps = Vec::new();
-    let panes = if state.zoomed {
-        vec![(state.focus, middle)]
-    } else {
-        arrange(state, snapshot, middle, &mut gaps)
-    };
+    let panes =
+        if state.zoomed { vec![(state.focus, middle)] } else { arrange(state, snapshot, middle, &mut gaps) };
     Some(Layout { header, panes, gaps, status, footer })
 }
 

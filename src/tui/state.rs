@@ -65,7 +65,8 @@ pub(super) struct List {
 impl List {
     /// Fits selection and screen to what there is now.
     pub(super) fn settle(&mut self, names: &[&str], height: usize) {
-        let found = self.selected.as_deref().and_then(|selected| names.iter().position(|name| *name == selected));
+        let found =
+            self.selected.as_deref().and_then(|selected| names.iter().position(|name| *name == selected));
         // The neighbour of one that is gone.
         self.at = found.unwrap_or(self.at).min(names.len().saturating_sub(1));
         self.selected = names.get(self.at).map(|name| (*name).to_owned());
@@ -77,11 +78,6 @@ impl List {
     pub(super) fn move_by(&mut self, names: &[&str], by: isize) {
         self.at = self.at.saturating_add_signed(by).min(names.len().saturating_sub(1));
         self.selected = names.get(self.at).map(|name| (*name).to_owned());
-    }
-
-    /// Number of the selected line.
-    pub(super) fn at(&self) -> usize {
-        self.at
     }
 }
 

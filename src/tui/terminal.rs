@@ -1,8 +1,8 @@
 //! The terminal while the dashboard has it, and how it is given back whatever happens.
 
 use std::io::{self, BufWriter, Stdout, Write as _};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossterm::clipboard::CopyToClipboard;
 use crossterm::cursor::{Hide, Show};

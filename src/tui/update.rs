@@ -111,7 +111,8 @@ fn paste(state: &mut State, text: &str) {
 
 /// The shape of the pane of output on this screen.
 pub(super) fn shape(state: &State, snapshot: &Snapshot) -> Shape {
-    let body = layout(state, snapshot, screen(state)).map(|layout| layout.body(Pane::Logs)).unwrap_or_default();
+    let body =
+        layout(state, snapshot, screen(state)).map(|layout| layout.body(Pane::Logs)).unwrap_or_default();
     Shape {
         columns: usize::from(body.width),
         rows: usize::from(body.height),
@@ -137,10 +138,11 @@ fn settle(state: &mut State, snapshot: &Snapshot) -> Vec<Effect> {
     }
     let agent = state.agents.selected.clone().map(Source::Agent);
     let service = state.services.selected.clone().map(Source::Service);
+    let shown = state.logs.shown.clone();
     let source = match state.focus {
-        Pane::Agents => agent,
-        Pane::Services => service,
-        Pane::Tasks | Pane::Logs => state.logs.shown.clone().or(agent).or(service),
+        Pane::Agents => agent.or(shown).or(service),
+        Pane::Services => service.or(shown),
+        Pane::Tasks | Pane::Logs => shown.or(agent).or(service),
     };
     let Some(source) = source else { return Vec::new() };
     let epoch = epoch(&source, snapshot);
@@ -154,9 +156,10 @@ fn epoch(source: &Source, snapshot: &Snapshot) -> String {
             let run = agent.run.as_ref().or(agent.last_run.as_ref()).map(|run| &run.id);
             format!("{:?} {run:?}", agent.container_id)
         }),
-        Source::Service(name) => {
-            snapshot.services.get(name).map(|service| format!("{:?} {:?}", service.container_id, service.started_at))
-        }
+        Source::Service(name) => snapshot
+            .services
+            .get(name)
+            .map(|service| format!("{:?} {:?}", service.container_id, service.started_at)),
     }
     .unwrap_or_default()
 }

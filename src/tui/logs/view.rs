@@ -153,7 +153,11 @@ impl View {
     }
 
     /// What is on the screen: lines with the rows of them that are seen.
-    pub(in crate::tui) fn visible<'a>(&self, buffer: &'a Buffer, shape: Shape) -> Vec<(u64, &'a Line, std::ops::Range<usize>)> {
+    pub(in crate::tui) fn visible<'a>(
+        &self,
+        buffer: &'a Buffer,
+        shape: Shape,
+    ) -> Vec<(u64, &'a Line, std::ops::Range<usize>)> {
         let top = self.top(buffer, shape);
         let mut seen = Vec::new();
         let mut left = shape.rows;
@@ -182,7 +186,6 @@ fn back(buffer: &Buffer, shape: Shape, from: Place, rows: usize) -> Place {
             return Place { line, row: row - left };
         }
         left -= row;
-        row = 0;
         let Some(before) = line.checked_sub(1).and_then(|before| Some((before, buffer.line(before)?))) else {
             return Place { line, row: 0 };
         };

@@ -61,7 +61,11 @@ pub(in crate::tui) fn header(state: &State, snapshot: &Snapshot, area: Rect, fra
         let gap = if spans.is_empty() { "" } else { " · " };
         let room = width.saturating_sub(used + text::width(gap));
         // What is wrong is worth being cut; what is only useful is left out where it does not fit.
-        let fitted = if matches!(tone, Tone::Bad | Tone::Strong) { text::fit(&part, room) } else { part.as_str().into() };
+        let fitted = if matches!(tone, Tone::Bad | Tone::Strong) {
+            text::fit(&part, room)
+        } else {
+            part.as_str().into()
+        };
         if text::width(&fitted) > room || room == 0 {
             continue;
         }

@@ -49,7 +49,8 @@ pub(super) fn draw(state: &State, snapshot: &Snapshot, area: Rect, frame: &mut F
 /// What is to be known of the output as a whole.
 fn remarks(state: &State, snapshot: &Snapshot, log: &Log) -> Vec<Span<'static>> {
     let mut remarks = Vec::new();
-    let mut remark = |text: String, tone| remarks.push(Span::styled(format!("  {text}"), state.theme.style(tone)));
+    let mut remark =
+        |text: String, tone| remarks.push(Span::styled(format!("  {text}"), state.theme.style(tone)));
     if let Some(held) = log.view.held {
         remark(format!("paused, {} more", log.buffer.end().saturating_sub(held)), Tone::Warning);
     }
@@ -68,6 +69,8 @@ fn remarks(state: &State, snapshot: &Snapshot, log: &Log) -> Vec<Span<'static>> 
     };
     if gone {
         remark("gone".into(), Tone::Faint);
+    } else if !log.is_open() {
+        remark("ended".into(), Tone::Faint);
     }
     remarks
 }

@@ -59,7 +59,14 @@ pub(super) fn clock(state: &State, time: Time) -> String {
 }
 
 /// A pane's heading: its title on a line, a rule below it.
-fn heading(state: &State, pane: Pane, area: Rect, title: Vec<Span<'static>>, right: &str, frame: &mut Frame<'_>) {
+fn heading(
+    state: &State,
+    pane: Pane,
+    area: Rect,
+    title: Vec<Span<'static>>,
+    right: &str,
+    frame: &mut Frame<'_>,
+) {
     if area.height == 0 {
         return;
     }

@@ -77,7 +77,9 @@ fn notes(state: &State, service: &ServiceStatus, tone: Tone) -> Vec<(String, Ton
     let mut notes = Vec::new();
     let word = match (service.state, service.health) {
         (ServiceState::Running, HealthWord::None) => "running".to_owned(),
-        (ServiceState::Running | ServiceState::External, health) if health != HealthWord::None => health.to_string(),
+        (ServiceState::Running | ServiceState::External, health) if health != HealthWord::None => {
+            health.to_string()
+        }
         (other, _) => other.to_string(),
     };
     notes.push((word, tone));

@@ -29,7 +29,8 @@ impl Assign {
 
     /// Number of the chosen line.
     fn at(&self, snapshot: &Snapshot) -> usize {
-        let known = self.chosen.as_ref().and_then(|chosen| snapshot.agents.keys().position(|name| name == chosen));
+        let known =
+            self.chosen.as_ref().and_then(|chosen| snapshot.agents.keys().position(|name| name == chosen));
         known.map_or(0, |at| at + 1)
     }
 }

@@ -26,7 +26,12 @@ pub(in crate::tui) struct Confirm {
 impl Confirm {
     /// A question.
     #[expect(clippy::unnecessary_wraps, reason = "what is asked becomes the popup")]
-    pub(in crate::tui) fn ask(lines: Vec<String>, request: Request, what: String, then: Then) -> Option<Popup> {
+    pub(in crate::tui) fn ask(
+        lines: Vec<String>,
+        request: Request,
+        what: String,
+        then: Then,
+    ) -> Option<Popup> {
         Some(Popup::Confirm(Self { lines, request, what, then, forced: false }))
     }
 
@@ -101,7 +106,8 @@ pub(super) fn draw(confirm: &Confirm, state: &State, area: Rect, frame: &mut Fra
         let rows = text::wrap(line, columns);
         let tone = if line.starts_with("Beware") { Tone::Warning } else { Tone::Plain };
         lines.extend(
-            rows.into_iter().map(|row| Line::styled(line.get(row).unwrap_or_default(), state.theme.style(tone))),
+            rows.into_iter()
+                .map(|row| Line::styled(line.get(row).unwrap_or_default(), state.theme.style(tone))),
         );
     }
     lines.push(Line::default());

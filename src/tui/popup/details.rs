@@ -135,10 +135,18 @@ impl Page<'_> {
         self.plain("workspace", &agent.workspace);
         self.time("started", agent.started_at);
         if agent.stale_environment {
-            self.row("environment", "its processes hold older values of the services' variables", Tone::Warning);
+            self.row(
+                "environment",
+                "its processes hold older values of the services' variables",
+                Tone::Warning,
+            );
         }
         if !agent.missing_services.is_empty() {
-            self.row("services", &format!("not healthy: {}", agent.missing_services.join(", ")), Tone::Warning);
+            self.row(
+                "services",
+                &format!("not healthy: {}", agent.missing_services.join(", ")),
+                Tone::Warning,
+            );
         }
         if !agent.out_of_date.is_empty() {
             self.row("out of date", &agent.out_of_date.join(", "), Tone::Warning);
@@ -194,7 +202,11 @@ impl Page<'_> {
     fn service(&mut self, service: &ServiceStatus) {
         self.row("status", &service.state.to_string(), Tone::Strong);
         self.plain("health", &service.health.to_string());
-        self.reason(&service.reason, &service.message, if service.is_ready() { Tone::Plain } else { Tone::Warning });
+        self.reason(
+            &service.reason,
+            &service.message,
+            if service.is_ready() { Tone::Plain } else { Tone::Warning },
+        );
         if let Some(next) = service.next_try {
             self.plain("next try", &format!("in {}", text::age(next.since(self.state.now))));
         }

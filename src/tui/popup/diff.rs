@@ -142,9 +142,11 @@ pub(super) fn draw(diff: &Diff, state: &State, area: Rect, frame: &mut Frame<'_>
                 let File { name, added, removed, .. } = file;
                 title.push_str(&format!(" · {}/{} {name} +{added} -{removed}", at + 1, files.len()));
             }
-            shown.extend(lines.iter().skip(top).take(height).map(|line| {
-                Line::styled(text::from_column(line, diff.left), state.theme.style(tone(line)))
-            }));
+            shown.extend(
+                lines.iter().skip(top).take(height).map(|line| {
+                    Line::styled(text::from_column(line, diff.left), state.theme.style(tone(line)))
+                }),
+            );
         }
     }
     let inner = window(frame, state.theme, area, &title);

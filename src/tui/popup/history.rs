@@ -10,7 +10,8 @@ use crate::tui::theme::Tone;
 
 /// All of it, newest last.
 pub(super) fn lines(state: &State, snapshot: &Snapshot) -> Vec<Line<'static>> {
-    let said = state.history.iter().map(|said| (said.time, said.tone, "dashboard".to_owned(), said.text.clone()));
+    let said =
+        state.history.iter().map(|said| (said.time, said.tone, "dashboard".to_owned(), said.text.clone()));
     let events = snapshot.events.iter().map(|event| {
         let tone = if event.kind == EventType::Warning { Tone::Warning } else { Tone::Plain };
         let times = if event.count > 1 { format!(" (x{})", event.count) } else { String::new() };

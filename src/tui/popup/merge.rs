@@ -180,7 +180,9 @@ pub(super) fn draw(merge: &Merge, state: &State, area: Rect, frame: &mut Frame<'
         .into_iter()
         .flat_map(|(tone, line)| {
             let style = state.theme.style(tone);
-            text::wrap(line, columns).into_iter().map(move |row| Line::styled(line.get(row).unwrap_or_default(), style))
+            text::wrap(line, columns)
+                .into_iter()
+                .map(move |row| Line::styled(line.get(row).unwrap_or_default(), style))
         })
         .collect();
     let top = merge.scroll.top(rows.len(), usize::from(inner.height));

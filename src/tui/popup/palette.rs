@@ -40,7 +40,12 @@ impl Palette {
     }
 }
 
-pub(super) fn act(mut palette: Palette, state: &mut State, snapshot: &Snapshot, action: Action) -> Vec<Effect> {
+pub(super) fn act(
+    mut palette: Palette,
+    state: &mut State,
+    snapshot: &Snapshot,
+    action: Action,
+) -> Vec<Effect> {
     let fitting = palette.fitting();
     match action {
         Action::Escape => return Vec::new(),
