@@ -36,12 +36,9 @@ pub fn draw(state: &State, snapshot: &Snapshot, frame: &mut Frame<'_>) {
     pane::footer(state, layout.footer, frame);
     if let Some(popup) = &state.popup {
         popup::draw(state, snapshot, popup, frame);
-        if !matches!(popup, popup::Popup::Diff(_)) {
-            // A popup that needs the whole screen leaves the keys in sight.
-            let footer = layout.footer;
-            frame.render_widget(ratatui::widgets::Clear, footer);
-            pane::footer(state, footer, frame);
-        }
+        // A popup that takes the whole screen leaves the keys in sight.
+        frame.render_widget(ratatui::widgets::Clear, layout.footer);
+        pane::footer(state, layout.footer, frame);
     }
 }
 

@@ -100,7 +100,7 @@ impl Scope {
             Self::Asking | Self::Forcing => "Questions",
             Self::Merging => "Merge",
             Self::Diff => "Diff",
-            Self::Palette => "Palette only",
+            Self::Palette => "Project",
         }
     }
 }
@@ -297,6 +297,7 @@ pub(super) static BINDINGS: &[Binding] = bindings! {
         [key('S')] Action::ServiceStart, "start", "start the service";
         [key('R')] Action::ServiceRestart, "restart", "restart the service";
     Logs:
+        [key('/')] Action::Filter, "search", "search in the output";
         [key('f')] Action::Follow, "follow", "follow what comes";
         [key(' ')] Action::Pause, "pause", "hold what comes, or go on";
         [key('n')] Action::SearchNext, "", "next place found";
@@ -311,7 +312,7 @@ pub(super) static BINDINGS: &[Binding] = bindings! {
         [key('h'), code(KeyCode::Left)] Action::Left, "", "to the left, where lines are not wrapped";
         [key('l'), code(KeyCode::Right)] Action::Right, "", "to the right, where lines are not wrapped";
     Everywhere:
-        [key('/')] Action::Filter, "filter", "filter the list; in logs: search";
+        [key('/')] Action::Filter, "filter", "filter the list";
         [code(KeyCode::Tab)] Action::NextPane, "pane", "next pane";
         [code(KeyCode::BackTab)] Action::PreviousPane, "", "pane before";
         [key('1')] Action::Focus(Pane::Agents), "", "agents";

@@ -71,7 +71,7 @@ fn arrange(state: &State, snapshot: &Snapshot, middle: Rect, gaps: &mut Vec<Rect
         let left_width = (width * 9 / 20).clamp(52, 84);
         let (left, right) = beside(middle, left_width, gaps);
         let services = services.min(height / 3);
-        let agents = agents.saturating_add(1).clamp(4, (height - services) * 2 / 5);
+        let agents = agents.saturating_add(1).max(4).min((height - services) * 2 / 5);
         let parts = stack(left, &[agents, height - services - agents, services]);
         return vec![
             (Pane::Agents, parts[0]),
@@ -82,9 +82,9 @@ fn arrange(state: &State, snapshot: &Snapshot, middle: Rect, gaps: &mut Vec<Rect
     }
     if width >= 64 && (13..30).contains(&height) {
         let services = services.min(height / 4);
-        let lists = agents.max(rows(snapshot.tasks.len().max(1))).clamp(5, (height - services) * 9 / 20);
+        let lists = agents.max(rows(snapshot.tasks.len().max(1))).max(5).min((height - services) * 9 / 20);
         let parts = stack(middle, &[lists, services, height - services - lists]);
-        let (left, right) = beside(parts[0], width / 2, gaps);
+        let (left, right) = beside(parts[0], width * 11 / 20, gaps);
         return vec![
             (Pane::Agents, left),
             (Pane::Tasks, right),
@@ -94,8 +94,8 @@ fn arrange(state: &State, snapshot: &Snapshot, middle: Rect, gaps: &mut Vec<Rect
     }
     if width >= 40 && height >= 22 {
         let services = services.min(height / 5);
-        let agents = agents.saturating_add(1).clamp(4, height / 4);
-        let tasks = rows(snapshot.tasks.len().max(1)).saturating_add(1).clamp(4, height / 4);
+        let agents = agents.saturating_add(1).max(4).min(height / 4);
+        let tasks = rows(snapshot.tasks.len().max(1)).saturating_add(1).max(4).min(height / 4);
         let parts = stack(middle, &[agents, tasks, services, height - services - agents - tasks]);
         return vec![
             (Pane::Agents, parts[0]),
@@ -107,11 +107,11 @@ fn arrange(state: &State, snapshot: &Snapshot, middle: Rect, gaps: &mut Vec<Rect
     vec![(state.focus, middle)]
 }
 
-/// Two areas side by side, with a column between them.
+/// Two areas side by side, with a line between them that touches neither.
 fn beside(area: Rect, left: u16, gaps: &mut Vec<Rect>) -> (Rect, Rect) {
-    let left = Rect { width: left.min(area.width.saturating_sub(2)), ..area };
-    gaps.push(Rect { x: left.right(), width: 1, ..area });
-    let right = Rect { x: left.right() + 1, width: area.width - left.width - 1, ..area };
+    let left = Rect { width: left.min(area.width.saturating_sub(4)), ..area };
+    gaps.push(Rect { x: left.right() + 1, width: 1, ..area });
+    let right = Rect { x: left.right() + 3, width: area.width - left.width - 3, ..area };
     (left, right)
 }
 

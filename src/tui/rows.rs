@@ -47,17 +47,17 @@ pub(super) fn names<'a>(state: &State, snapshot: &'a Snapshot, pane: Pane) -> Ve
 
 /// The selected agent.
 pub(super) fn agent<'a>(state: &State, snapshot: &'a Snapshot) -> Option<&'a AgentStatus> {
-    snapshot.agents.get(state.agents.selected.as_ref()?)
+    snapshot.agents.get(state.selected(Pane::Agents)?)
 }
 
 /// The selected task.
 pub(super) fn task<'a>(state: &State, snapshot: &'a Snapshot) -> Option<&'a TaskStatus> {
-    snapshot.tasks.get(state.tasks.selected.as_ref()?).map(AsRef::as_ref)
+    snapshot.tasks.get(state.selected(Pane::Tasks)?).map(AsRef::as_ref)
 }
 
 /// The selected service.
 pub(super) fn service<'a>(state: &State, snapshot: &'a Snapshot) -> Option<&'a ServiceStatus> {
-    snapshot.services.get(state.services.selected.as_ref()?)
+    snapshot.services.get(state.selected(Pane::Services)?)
 }
 
 /// Why what is on the screen may not be so any more, for people.

@@ -204,6 +204,16 @@ impl State {
         }
     }
 
+    /// What is selected in a pane; always something that is there.
+    pub fn selected(&self, pane: Pane) -> Option<&str> {
+        match pane {
+            Pane::Agents => self.agents.selected.as_deref(),
+            Pane::Tasks => self.tasks.selected.as_deref(),
+            Pane::Services => self.services.selected.as_deref(),
+            Pane::Logs => None,
+        }
+    }
+
     /// Tells a result.
     pub(super) fn say(&mut self, tone: Tone, text: impl Into<String>) {
         let said = Said { time: self.now, tone, text: text.into() };

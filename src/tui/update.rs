@@ -62,7 +62,12 @@ pub(super) fn scopes(state: &State) -> &'static [Scope] {
     if state.typing.is_some() {
         return &[Scope::Typing];
     }
-    match state.focus {
+    pane_scopes(state.focus)
+}
+
+/// Where keys mean something while a pane has them.
+pub(super) fn pane_scopes(pane: Pane) -> &'static [Scope] {
+    match pane {
         Pane::Agents => &[Scope::Agents, Scope::Everywhere, Scope::Moving],
         Pane::Tasks => &[Scope::Tasks, Scope::Everywhere, Scope::Moving],
         Pane::Services => &[Scope::Services, Scope::Everywhere, Scope::Moving],

@@ -8,3 +8,4 @@ mod config;
 mod git;
 mod plan;
 mod tidy;
+mod tui;

@@ -49,9 +49,10 @@ fn row(state: &State, agent: &AgentStatus, name: usize, width: usize) -> Row {
         Span::styled(text::column(&status, STATUS.max(status.len())), state.theme.style(tone)),
     ];
     let mut left = width.saturating_sub(2 + 2 + name + 2 + STATUS.max(status.len()));
-    for (text, tone) in notes(state, agent) {
-        if left < 4 {
-            break;
+    for (at, (text, tone)) in notes(state, agent).into_iter().enumerate() {
+        // What is said first is worth being cut; of the rest, what does not fit is left out.
+        if left < 4 || (at > 0 && text::width(&text) >= left) {
+            continue;
         }
         let fitted = text::fit(&text, left - 1).into_owned();
         left = left.saturating_sub(text::width(&fitted) + 1);

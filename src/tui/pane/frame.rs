@@ -41,22 +41,24 @@ pub(in crate::tui) fn status(state: &State, area: Rect, frame: &mut Frame<'_>) {
 /// Draws the keys that mean something now, as many as there is room for. Help and quit always come last.
 pub(in crate::tui) fn footer(state: &State, area: Rect, frame: &mut Frame<'_>) {
     let width = usize::from(area.width);
-    let known = || {
-        scopes(state)
-            .iter()
-            .flat_map(|scope| BINDINGS.iter().filter(move |binding| binding.scope == *scope))
-            .filter(|binding| !binding.short.is_empty())
-            .filter_map(|binding| Some((binding, binding.keys.first()?.name())))
-    };
+    let known = scopes(state)
+        .iter()
+        .flat_map(|scope| BINDINGS.iter().filter(move |binding| binding.scope == *scope))
+        .filter(|binding| !binding.short.is_empty())
+        .filter_map(|binding| Some((binding, binding.keys.first()?.name())));
     let always = |action| matches!(action, Action::Help | Action::Quit);
+    // The first meaning of a key is the one it has.
+    let mut seen = std::collections::BTreeSet::new();
+    let known: Vec<_> = known.filter(|(_, name)| seen.insert(name.clone())).collect();
     let cost = |name: &str, short: &str| text::width(name) + text::width(short) + 3;
-    let reserved: usize = known()
+    let reserved: usize = known
+        .iter()
         .filter(|(binding, _)| always(binding.action))
-        .map(|(binding, name)| cost(&name, binding.short))
+        .map(|(binding, name)| cost(name, binding.short))
         .sum();
     let mut spans = Vec::new();
     let mut used = 0;
-    for (binding, name) in known() {
+    for (binding, name) in known {
         let needed = cost(&name, binding.short);
         let room = if always(binding.action) { width } else { width.saturating_sub(reserved) };
         // The last one needs no gap behind it.

@@ -73,6 +73,10 @@ fn heading(
     let tone = if state.focus == pane { Tone::Accent } else { Tone::Faint };
     let top = Rect { height: 1, ..area };
     let width = usize::from(area.width);
+    // A pane that has the screen to itself says where the others are.
+    let screen = frame.area();
+    let alone = (area.width, area.height + 3) == (screen.width, screen.height);
+    let right = if alone && right.is_empty() { "1 agents 2 tasks 3 logs 4 svcs" } else { right };
     let line = Line::from(title);
     let used = line.width();
     frame.render_widget(line, top);

@@ -47,8 +47,9 @@ fn row(state: &State, service: &ServiceStatus, name: usize, width: usize) -> Row
     ];
     let mut left = width.saturating_sub(2 + 2 + name);
     for (text, tone) in notes(state, service, tone) {
-        if left < 4 {
-            break;
+        // A reason is worth being cut; of the rest, what does not fit is left out.
+        if left < 6 || (tone == Tone::Faint && text::width(&text) + 2 > left) {
+            continue;
         }
         let fitted = text::fit(&text, left - 2).into_owned();
         left = left.saturating_sub(text::width(&fitted) + 2);

@@ -3,17 +3,25 @@
 use ratatui::text::{Line, Span};
 
 use crate::tui::keys::{BINDINGS, Binding, Scope};
+use crate::tui::state::State;
 use crate::tui::text;
-use crate::tui::theme::{Theme, Tone};
+use crate::tui::theme::Tone;
+use crate::tui::update::pane_scopes;
 
 /// Columns of the keys.
 const KEYS: usize = 16;
 
 /// All keys by where they mean something.
-pub(super) fn lines(theme: Theme) -> Vec<Line<'static>> {
+pub(super) fn lines(state: &State) -> Vec<Line<'static>> {
+    let theme = state.theme;
     let mut lines = Vec::new();
     let mut last: Option<Scope> = None;
-    for binding in BINDINGS.iter().filter(|binding| !binding.keys.is_empty()) {
+    let mut bindings: Vec<&Binding> = BINDINGS.iter().filter(|binding| !binding.keys.is_empty()).collect();
+    // What means something in the pane one comes from is looked for first.
+    let here = pane_scopes(state.focus);
+    bindings
+        .sort_by_key(|binding| here.iter().position(|scope| *scope == binding.scope).unwrap_or(here.len()));
+    for binding in bindings {
         if last.is_none_or(|last| last.title() != binding.scope.title()) {
             if last.is_some() {
                 lines.push(Line::default());

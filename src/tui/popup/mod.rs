@@ -118,7 +118,7 @@ pub(super) fn act(popup: Popup, state: &mut State, snapshot: &Snapshot, action: 
             }
             diff.act(action, height)
         }
-        Popup::Help(scroll) => scroll.act(action, help::lines(state.theme).len(), height),
+        Popup::Help(scroll) => scroll.act(action, help::lines(state).len(), height),
         Popup::History(scroll) => scroll.act(action, history::lines(state, snapshot).len(), height),
         Popup::Details(details) => {
             let total = details.lines(state, snapshot, width).len();
@@ -134,7 +134,7 @@ pub(super) fn act(popup: Popup, state: &mut State, snapshot: &Snapshot, action: 
 /// The part of the screen a popup takes, its border included.
 fn area(popup: &Popup, screen: Rect) -> Rect {
     let (width, height) = match popup {
-        Popup::Diff(_) => return screen,
+        Popup::Diff(_) => (screen.width, screen.height.saturating_sub(1)),
         Popup::Help(_) | Popup::Details(_) => (84, screen.height.saturating_sub(2)),
         Popup::History(_) => (110, screen.height.saturating_sub(2)),
         Popup::Palette(_) => (72, 20),
@@ -157,7 +157,7 @@ fn area(popup: &Popup, screen: Rect) -> Rect {
 pub(super) fn draw(state: &State, snapshot: &Snapshot, popup: &Popup, frame: &mut Frame<'_>) {
     let area = area(popup, frame.area());
     match popup {
-        Popup::Help(scroll) => paper(frame, state, area, "Help", &help::lines(state.theme), scroll),
+        Popup::Help(scroll) => paper(frame, state, area, "Help", &help::lines(state), scroll),
         Popup::History(scroll) => {
             paper(frame, state, area, "History", &history::lines(state, snapshot), scroll);
         }
@@ -177,6 +177,16 @@ pub(super) fn draw(state: &State, snapshot: &Snapshot, popup: &Popup, frame: &mu
 /// Empties the area, puts a border around it and returns what is inside.
 fn window(frame: &mut Frame<'_>, theme: Theme, area: Rect, title: &str) -> Rect {
     frame.render_widget(Clear, area);
+    // A wide character that begins left of it must not reach into it.
+    if let Some(x) = area.x.checked_sub(1) {
+        for y in area.top()..area.bottom() {
+            if let Some(cell) =
+                frame.buffer_mut().cell_mut((x, y)).filter(|cell| text::width(cell.symbol()) > 1)
+            {
+                cell.set_symbol(" ");
+            }
+        }
+    }
     let title = text::fit(title, usize::from(area.width.saturating_sub(4))).into_owned();
     let block = Block::bordered()
         .border_type(BorderType::Rounded)
