@@ -9,3 +9,4 @@ mod config;
 mod git;
 mod plan;
 mod tidy;
+mod tui;
