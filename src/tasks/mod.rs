@@ -1,1 +1,6 @@
 //! The kind Task: Markdown files that become work by agents.
+
+pub mod file;
+pub mod front;
+pub mod graph;
+pub mod schedule;
