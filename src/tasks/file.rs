@@ -182,7 +182,8 @@ impl Walk<'_> {
                 return self.problem(&path, Flaw::whole("this is not a file", "task files are plain files"));
             }
             Err(error) => {
-                return self.problem(&path, Flaw::whole(format!("cannot read it: {error}"), "check the file"));
+                return self
+                    .problem(&path, Flaw::whole(format!("cannot read it: {error}"), "check the file"));
             }
         };
         let stamp = Stamp::of(&metadata);

@@ -3,147 +3,18 @@
 //! # Guarantees
 //!
 //! * A task is given away only when everything it depends on is complete, and to one agent only.
-//! * Never more working tasks than places, never more tasks of a workstream than its chains, never more running
-//!   agents than allowed.
+//! * Never more working tasks than places, never more tasks of a workstream than its chains, never more agents than
+//!   allowed.
 //! * What is ready goes by priority, then by id; a task is passed over only for a reason of its own, and told so.
 //! * What can never start is blocked at once, with the task it is blocked by.
 //! * An agent only gets tasks of its own role and workstream, unless a person gave them to it; one whose task is not
 //!   settled (failed, in review, returned) is kept for that task, so that no other builds on what may be thrown away.
-//! * Where every place for an agent is taken, one that Tanuki made and that has nothing to do makes room.
+//! * Only where every place for an agent is taken, a ready task gets an idle agent of its role whatever that is kept
+//!   for, or an idle agent makes room whose work is merged.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::Priority;
-
-/// Where a task is, as far as handing out goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Stand {
-    /// Nobody has it.
-    Open,
-    /// An agent has it and is at it.
-    Working {
-        /// The agent.
-        agent: String,
-    },
-    /// An agent has it and waits until it may try again.
-    Resting {
-        /// The agent.
-        agent: String,
-        /// The wait is over.
-        due: bool,
-    },
-    /// Complete.
-    Complete,
-    /// Waits for a person's word.
-    Review,
-    /// Its tries are used up.
-    Failed,
-    /// Cannot be worked on for a reason of its own.
-    Blocked,
-    /// Not among what is worked on.
-    Excluded,
-}
-
-/// A task.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Item {
-    /// Its id.
-    pub id: String,
-    /// How urgent it is.
-    pub priority: Priority,
-    /// Role and workstream.
-    pub group: Group,
-    /// Indices of the tasks it depends on.
-    pub dependencies: Vec<usize>,
-    /// Where it is.
-    pub stand: Stand,
-    /// The agent a person gave it to.
-    pub pinned: Option<String>,
-    /// The agent that worked on it last.
-    pub last: Option<String>,
-}
-
-/// What an agent and its tasks have in common.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Group {
-    /// The role.
-    pub role: Option<String>,
-    /// The workstream.
-    pub workstream: Option<String>,
-}
-
-/// An agent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Worker {
-    /// Its name.
-    pub name: String,
-    /// Role and workstream.
-    pub group: Group,
-    /// It could be given a task, if it has none.
-    pub usable: bool,
-    /// It takes one of the places for agents.
-    pub running: bool,
-    /// It is busy with something that is no task.
-    pub busy: bool,
-    /// Tanuki made it for its tasks, and may stop it.
-    pub ours: bool,
-    /// The task it is kept for.
-    pub kept_for: Option<String>,
-}
-
-/// Everything a decision rests on.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Board {
-    /// The tasks.
-    pub tasks: Vec<Item>,
-    /// The agents.
-    pub agents: Vec<Worker>,
-    /// Most running agents.
-    pub most_agents: usize,
-    /// Most tasks that are worked on at once.
-    pub most_working: usize,
-    /// How many tasks of a workstream may be worked on at once; one where it is not named.
-    pub chains: BTreeMap<String, usize>,
-}
-
-/// What to do about a task or an agent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum What {
-    /// Give the task to an agent that is there.
-    Claim {
-        /// The agent.
-        agent: String,
-    },
-    /// Make an agent and give the task to it.
-    Spawn {
-        /// Its name.
-        agent: String,
-    },
-    /// Let the agent that has it go on.
-    Resume,
-    /// Stop an agent that has nothing to do; it and its work stay.
-    Rest {
-        /// The agent.
-        agent: String,
-    },
-    /// It can never start as things are.
-    Block,
-    /// It stays where it is.
-    Wait,
-}
-
-/// A decision with its cause.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Decision {
-    /// Index of the task.
-    pub task: usize,
-    /// What to do.
-    pub what: What,
-    /// Why, as one CamelCase word.
-    pub reason: &'static str,
-    /// The same for people.
-    pub cause: String,
-}
+pub use super::board::{Board, Decision, Group, Item, Kept, Stand, What, Worker};
 
 /// Decides. One decision per task that is open or waits to go on, preceded by the agents that make room for it.
 pub fn schedule(board: &Board) -> Vec<Decision> {
@@ -172,17 +43,22 @@ pub fn schedule(board: &Board) -> Vec<Decision> {
     round.decisions
 }
 
-/// Whether nothing is left that could be done without a person: no task is under way, and none could begin. What waits
-/// for a review goes on when a person says so, and not before.
-pub fn is_finished(board: &Board) -> bool {
-    let blocked = blocked(&board.tasks);
-    let complete = |index: &usize| board.tasks[*index].stand == Stand::Complete;
-    board.tasks.iter().enumerate().all(|(index, task)| match task.stand {
-        Stand::Working { .. } | Stand::Resting { .. } => false,
-        // The graph has no cycles: of the open ones that are not blocked, either one is ready or all wait for reviews.
-        Stand::Open => blocked[index].is_some() || !task.dependencies.iter().all(complete),
-        _ => true,
-    })
+/// Whether nothing is left that could be done without a person: no task is under way, and none of `decisions` begins
+/// one or may do so by itself later.
+pub fn is_finished(board: &Board, decisions: &[Decision]) -> bool {
+    let under_way = |task: &Item| matches!(task.stand, Stand::Working { .. } | Stand::Resting { .. });
+    let busy = board.agents.iter().any(|agent| agent.busy);
+    !board.tasks.iter().any(under_way)
+        && decisions.iter().all(|decision| match decision.what {
+            What::Block => true,
+            // Without cycles, and with nothing under way, what waits for another one waits for a person in the end.
+            What::Wait => match decision.reason {
+                "WaitsForDependency" | "WaitsForReview" => true,
+                "NoAgent" => !busy,
+                _ => false,
+            },
+            _ => false,
+        })
 }
 
 #[derive(Debug, Clone)]
@@ -240,13 +116,15 @@ struct Round<'b> {
     agents: BTreeMap<&'b str, &'b Worker>,
     /// Agents that have a task, by name.
     taken: BTreeMap<String, usize>,
-    /// Agents that run, or will.
-    running: BTreeSet<String>,
+    /// Agents that are there, or will be.
+    there: BTreeSet<String>,
     working: usize,
     /// Tasks under way by workstream.
     chains: BTreeMap<&'b str, Vec<usize>>,
     /// How many open tasks each group has.
     open: BTreeMap<&'b Group, usize>,
+    /// Agents that make room.
+    gone: BTreeSet<String>,
     decisions: Vec<Decision>,
 }
 
@@ -257,15 +135,11 @@ impl<'b> Round<'b> {
         let mut round = Self {
             board,
             taken: BTreeMap::new(),
-            running: board
-                .agents
-                .iter()
-                .filter(|agent| agent.running)
-                .map(|agent| agent.name.clone())
-                .collect(),
+            there: board.agents.iter().map(|agent| agent.name.clone()).collect(),
             working: board.agents.iter().filter(|agent| agent.busy).count(),
             chains: BTreeMap::new(),
             open: BTreeMap::new(),
+            gone: BTreeSet::new(),
             decisions: Vec::new(),
             agents,
         };
@@ -284,7 +158,7 @@ impl<'b> Round<'b> {
 
     fn take(&mut self, index: usize, agent: &str) {
         self.taken.insert(agent.to_owned(), index);
-        self.running.insert(agent.to_owned());
+        self.there.insert(agent.to_owned());
         if let Some(workstream) = &self.board.tasks[index].group.workstream {
             self.chains.entry(workstream).or_default().push(index);
         }
@@ -315,22 +189,26 @@ impl<'b> Round<'b> {
         }
         match self.choose(task) {
             Err((reason, cause)) => self.decide(index, What::Wait, reason, cause),
-            Ok(Choice { agent, new, rest, cause }) => {
-                if let Some(resting) = rest {
-                    self.running.remove(&resting);
-                    let why = format!("it has nothing to do, and '{}' needs a place for an agent", task.id);
-                    self.decide(index, What::Rest { agent: resting }, "MakesRoom", why);
+            Ok(Choice { agent, how, cause }) => {
+                if let How::Instead(removed) = &how {
+                    self.there.remove(removed);
+                    self.gone.insert(removed.clone());
+                    let why = format!("its work is merged, and '{}' needs a place for an agent", task.id);
+                    self.decide(index, What::Remove { agent: removed.clone() }, "MakesRoom", why);
                 }
                 self.working += 1;
                 *self.open.entry(&task.group).or_insert(1) -= 1;
                 self.take(index, &agent);
-                let what = if new { What::Spawn { agent } } else { What::Claim { agent } };
+                let what = match how {
+                    How::There { reset } => What::Claim { agent, reset },
+                    How::New | How::Instead(_) => What::Spawn { agent },
+                };
                 self.decide(index, what, "Ready", format!("{} and ready; {cause}", task.priority));
             }
         }
     }
 
-    fn waiting_for(&self, task: &Item) -> Option<(&'static str, String)> {
+    fn waiting_for(&self, task: &Item) -> Option<Why> {
         let waits: Vec<&Item> = task
             .dependencies
             .iter()
@@ -349,7 +227,7 @@ impl<'b> Round<'b> {
         Some((reason, format!("it waits for {}{more}", names.join(", "))))
     }
 
-    fn chain_is_full(&self, task: &Item) -> Option<(&'static str, String)> {
+    fn chain_is_full(&self, task: &Item) -> Option<Why> {
         let workstream = task.group.workstream.as_deref()?;
         let most = self.board.chains.get(workstream).copied().unwrap_or(1).max(1);
         let busy = self.chains.get(workstream)?;
@@ -362,90 +240,87 @@ impl<'b> Round<'b> {
     }
 
     fn is_free(&self, agent: &Worker) -> bool {
-        agent.usable && !agent.busy && !self.taken.contains_key(&agent.name)
+        agent.usable
+            && !agent.busy
+            && !self.taken.contains_key(&agent.name)
+            && !self.gone.contains(&agent.name)
     }
 
-    fn choose(&self, task: &Item) -> Result<Choice, (&'static str, String)> {
+    fn free(&self) -> impl Iterator<Item = &'b Worker> {
+        self.agents.values().copied().filter(|agent| self.is_free(agent))
+    }
+
+    fn is(&self, index: usize, task: &Item) -> bool {
+        self.board.tasks.get(index).is_some_and(|other| other.id == task.id)
+    }
+
+    fn choose(&self, task: &Item) -> Result<Choice, Why> {
         if let Some(name) = &task.pinned {
-            return self.pinned(name);
+            return self.pinned(task, name);
         }
-        let kept = |agent: &&&Worker| agent.kept_for.as_ref() == Some(&task.id) && self.is_free(agent);
-        if let Some(agent) = self.agents.values().find(kept) {
-            return self.existing(agent, format!("'{}' began it", agent.name));
+        let began = |agent: &Worker| agent.kept.as_ref().is_some_and(|kept| self.is(kept.task, task));
+        if let Some(agent) = self.free().find(|agent| began(agent)) {
+            return Ok(Choice::there(agent, false, format!("'{}' began it", agent.name)));
         }
-        let mut fit: Vec<&Worker> = self
-            .agents
-            .values()
-            .copied()
-            .filter(|agent| agent.group == task.group && agent.kept_for.is_none() && self.is_free(agent))
-            .collect();
         let did = |agent: &Worker| {
             let mut done = task.dependencies.iter().map(|dependency| &self.board.tasks[*dependency]);
             done.any(|dependency| dependency.last.as_ref() == Some(&agent.name))
         };
-        fit.sort_by_key(|agent| (!did(agent), !self.running.contains(&agent.name), &agent.name));
-        let mut refused = None;
-        for agent in fit {
+        let fit = self.free().filter(|agent| agent.group == task.group && agent.kept.is_none());
+        if let Some(agent) = fit.min_by_key(|agent| (!did(agent), &agent.name)) {
             let why = if did(agent) { "did what it depends on" } else { "is free" };
-            match self.existing(agent, format!("'{}' {why}", agent.name)) {
-                Ok(choice) => return Ok(choice),
-                Err(why) => refused = Some(why),
+            return Ok(Choice::there(agent, false, format!("'{}' {why}", agent.name)));
+        }
+        let cause = format!("no agent {} is free", group_text(&task.group));
+        if self.there.len() < self.board.most_agents {
+            return Ok(Choice { agent: self.new_name(&task.group), how: How::New, cause });
+        }
+        let no_room = format!("{cause}, and there are as many agents as may be");
+        // One of the same role goes on with something else; one that is in the middle of something last.
+        let same_role = self.free().filter(|agent| agent.ours && agent.group.role == task.group.role);
+        let unsound = |agent: &Worker| agent.kept.as_ref().is_some_and(|kept| !kept.sound);
+        let open = |agent: &Worker| self.open.get(&agent.group).copied().unwrap_or(0) > 0;
+        let least =
+            same_role.min_by_key(|agent| (unsound(agent), agent.kept.is_some(), open(agent), &agent.name));
+        if let Some(agent) = least {
+            return Ok(Choice::there(agent, unsound(agent), no_room));
+        }
+        self.instead(self.new_name(&task.group), &no_room)
+    }
+
+    /// A new agent in the place of one that may go.
+    fn instead(&self, agent: String, cause: &str) -> Result<Choice, Why> {
+        let may_go = self.free().filter(|agent| agent.ours && agent.merged && agent.kept.is_none());
+        let open = |agent: &Worker| self.open.get(&agent.group).copied().unwrap_or(0) > 0;
+        match may_go.min_by_key(|agent| (open(agent), &agent.name)) {
+            Some(removed) => {
+                Ok(Choice { agent, how: How::Instead(removed.name.clone()), cause: cause.to_owned() })
             }
-        }
-        if let Some(why) = refused {
-            return Err(why);
-        }
-        self.spawn(self.new_name(&task.group), format!("no agent {} is free", group_text(&task.group)))
-    }
-
-    fn pinned(&self, name: &str) -> Result<Choice, (&'static str, String)> {
-        let given = format!("it was given to '{name}'");
-        match self.agents.get(name) {
-            Some(agent) if self.is_free(agent) => self.existing(agent, given),
-            Some(agent) => {
-                let why = match self.taken.get(name) {
-                    Some(other) => format!("works on '{}'", self.board.tasks[*other].id),
-                    None if agent.busy => "is busy".to_owned(),
-                    None => "cannot work now".to_owned(),
-                };
-                Err(("AgentBusy", format!("{given}, which {why}")))
-            }
-            None => match self.taken.get(name) {
-                Some(other) => {
-                    let other = &self.board.tasks[*other].id;
-                    Err(("AgentBusy", format!("{given}, which works on '{other}'")))
-                }
-                None => self.spawn(name.to_owned(), given),
-            },
-        }
-    }
-
-    fn existing(&self, agent: &Worker, cause: String) -> Result<Choice, (&'static str, String)> {
-        let rest = if self.running.contains(&agent.name) { None } else { self.room()? };
-        Ok(Choice { agent: agent.name.clone(), new: false, rest, cause })
-    }
-
-    fn spawn(&self, agent: String, cause: String) -> Result<Choice, (&'static str, String)> {
-        let rest = self.room()?;
-        Ok(Choice { agent, new: true, rest, cause })
-    }
-
-    /// A place for one more running agent: a free one, or the agent that makes room.
-    fn room(&self) -> Result<Option<String>, (&'static str, String)> {
-        if self.running.len() < self.board.most_agents {
-            return Ok(None);
-        }
-        let idle = self.agents.values().filter(|agent| agent.ours && agent.running);
-        let idle = idle.filter(|agent| self.running.contains(&agent.name) && self.is_free(agent));
-        let least = idle.min_by_key(|agent| {
-            let open = self.open.get(&agent.group).copied().unwrap_or(0);
-            (agent.kept_for.is_none() && open > 0, &agent.name)
-        });
-        match least {
-            Some(agent) => Ok(Some(agent.name.clone())),
             None => {
-                let most = self.board.most_agents;
-                Err(("NoAgent", format!("{most} agents is the limit, and all of them are taken")))
+                let help = "merge and remove one, or raise `limits.agents`";
+                Err(("NoAgent", format!("{cause} ({}); {help}", self.board.most_agents)))
+            }
+        }
+    }
+
+    fn pinned(&self, task: &Item, name: &str) -> Result<Choice, Why> {
+        let given = format!("it was given to '{name}'");
+        if let Some(other) = self.taken.get(name) {
+            let other = &self.board.tasks[*other].id;
+            return Err(("AgentBusy", format!("{given}, which works on '{other}'")));
+        }
+        match self.agents.get(name) {
+            Some(agent) if self.is_free(agent) => {
+                let unsound = |kept: &Kept| !kept.sound && !self.is(kept.task, task);
+                Ok(Choice::there(agent, agent.kept.as_ref().is_some_and(unsound), given))
+            }
+            Some(agent) if agent.busy => Err(("AgentBusy", format!("{given}, which is busy"))),
+            Some(_) => Err(("AgentAway", format!("{given}, which cannot work now"))),
+            None if self.there.len() < self.board.most_agents => {
+                Ok(Choice { agent: name.to_owned(), how: How::New, cause: given })
+            }
+            None => {
+                self.instead(name.to_owned(), &format!("{given}, and there are as many agents as may be"))
             }
         }
     }
@@ -479,12 +354,28 @@ impl<'b> Round<'b> {
     }
 }
 
+/// Why a task is passed over.
+type Why = (&'static str, String);
+
 struct Choice {
     agent: String,
-    new: bool,
-    /// The agent that makes room.
-    rest: Option<String>,
+    how: How,
     cause: String,
+}
+
+enum How {
+    There {
+        reset: bool,
+    },
+    New,
+    /// In the place of this one.
+    Instead(String),
+}
+
+impl Choice {
+    fn there(agent: &Worker, reset: bool, cause: String) -> Self {
+        Self { agent: agent.name.clone(), how: How::There { reset }, cause }
+    }
 }
 
 fn group_text(group: &Group) -> String {

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use tanuki::model::Priority;
-use tanuki::tasks::schedule::{Board, Decision, Group, Item, Stand, What, Worker, is_finished, schedule};
+use tanuki::tasks::schedule::{
+    Board, Decision, Group, Item, Kept, Stand, What, Worker, is_finished, schedule,
+};
 
 fn group(role: &str, workstream: &str) -> Group {
     let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
@@ -24,15 +26,7 @@ fn task(id: &str, group: Group, dependencies: &[usize]) -> Item {
 }
 
 fn agent(name: &str, group: Group) -> Worker {
-    Worker {
-        name: name.to_owned(),
-        group,
-        usable: true,
-        running: true,
-        busy: false,
-        ours: true,
-        kept_for: None,
-    }
+    Worker { name: name.to_owned(), group, usable: true, busy: false, ours: true, merged: false, kept: None }
 }
 
 fn board(tasks: Vec<Item>, agents: Vec<Worker>) -> Board {
@@ -42,9 +36,10 @@ fn board(tasks: Vec<Item>, agents: Vec<Worker>) -> Board {
 fn told(board: &Board) -> String {
     let line = |decision: &Decision| {
         let what = match &decision.what {
-            What::Claim { agent } => format!("claim {agent}"),
+            What::Claim { agent, reset: false } => format!("claim {agent}"),
+            What::Claim { agent, reset: true } => format!("claim {agent} anew"),
             What::Spawn { agent } => format!("spawn {agent}"),
-            What::Rest { agent } => format!("rest {agent}"),
+            What::Remove { agent } => format!("remove {agent}"),
             What::Resume => "resume".to_owned(),
             What::Block => "block".to_owned(),
             What::Wait => "wait".to_owned(),
@@ -98,7 +93,7 @@ fn an_agent_is_kept_for_a_task_that_is_not_settled() {
     let mut failed = task("a", group("", "web"), &[]);
     failed.stand = Stand::Failed;
     let mut kept = agent("web", group("", "web"));
-    kept.kept_for = Some("a".to_owned());
+    kept.kept = Some(Kept { task: 0, sound: false });
     let mut board = board(vec![failed, task("b", group("", "web"), &[])], vec![kept]);
     insta::assert_snapshot!(told(&board), @"b: spawn web-2: Ready: medium and ready; no agent of the workstream 'web' is free");
     board.tasks[0].stand = Stand::Open;
@@ -125,6 +120,8 @@ struct Case {
     tasks: Vec<(Item, Fate)>,
     most_agents: usize,
     most_working: usize,
+    /// What completes is merged.
+    merge: bool,
     chains: BTreeMap<String, usize>,
     /// Which of the tasks under way ends next, again and again.
     order: Vec<usize>,
@@ -146,9 +143,9 @@ fn cases() -> impl Strategy<Value = Case> {
     ];
     let one =
         (fate, priority, 0..3usize, 0..4usize, proptest::collection::vec(0..30usize, 0..4), any::<u16>());
-    let limits = (1..4usize, 1..4usize, 1..3usize);
+    let limits = (1..4usize, 1..4usize, 1..3usize, any::<bool>());
     (proptest::collection::vec(one, 1..16), limits, proptest::collection::vec(0..8usize, 8)).prop_map(
-        |(drawn, (most_agents, most_working, chain), order)| {
+        |(drawn, (most_agents, most_working, chain, merge), order)| {
             let tasks =
                 drawn.into_iter().enumerate().map(|(index, (fate, priority, role, stream, deps, salt))| {
                     let group = group(["", "qa", "docs"][role], ["", "api", "web", "db"][stream]);
@@ -161,7 +158,7 @@ fn cases() -> impl Strategy<Value = Case> {
                     (item, fate)
                 });
             let chains = BTreeMap::from([("api".to_owned(), chain)]);
-            Case { tasks: tasks.collect(), most_agents, most_working, chains, order }
+            Case { tasks: tasks.collect(), most_agents, most_working, merge, chains, order }
         },
     )
 }
@@ -170,6 +167,9 @@ fn cases() -> impl Strategy<Value = Case> {
 struct Project {
     board: Board,
     fates: Vec<Fate>,
+    merge: bool,
+    /// What the last round decided.
+    decisions: Vec<Decision>,
 }
 
 impl Project {
@@ -182,7 +182,8 @@ impl Project {
             most_working: case.most_working,
             chains: case.chains.clone(),
         };
-        Self { board, fates: case.tasks.iter().map(|(_, fate)| *fate).collect() }
+        let fates = case.tasks.iter().map(|(_, fate)| *fate).collect();
+        Self { board, fates, merge: case.merge, decisions: Vec::new() }
     }
 
     fn under_way(&self) -> Vec<usize> {
@@ -193,18 +194,22 @@ impl Project {
 
     /// Carries out one round, checking each decision against how things are.
     fn round(&mut self) {
-        let decisions = schedule(&self.board);
+        self.decisions = schedule(&self.board);
         let mut begun = Vec::new();
-        for Decision { task: index, what, cause, .. } in decisions {
+        for Decision { task: index, what, cause, .. } in self.decisions.clone() {
             let task = self.board.tasks[index].clone();
             let ready = task.dependencies.iter().all(|dep| self.board.tasks[*dep].stand == Stand::Complete);
             match what {
-                What::Claim { agent } => {
+                What::Claim { agent, reset } => {
                     assert!(ready, "{} was given away too early", task.id);
+                    let full = self.board.agents.len() == self.board.most_agents;
                     let worker = self.board.agents.iter_mut().find(|worker| worker.name == agent).unwrap();
-                    assert_eq!(worker.group, task.group);
-                    assert!(worker.kept_for.as_ref().is_none_or(|kept| *kept == task.id), "{agent} is kept");
-                    (worker.running, worker.kept_for) = (true, None);
+                    assert_eq!(worker.group.role, task.group.role);
+                    assert!(worker.group == task.group || full, "{agent} was given away without need");
+                    let other = worker.kept.take().filter(|kept| kept.task != index);
+                    assert!(other.is_none() || full, "{agent} was kept for another one");
+                    assert_eq!(other.is_some_and(|other| !other.sound), reset);
+                    worker.group = task.group.clone();
                     self.begin(index, agent);
                     begun.push(index);
                 }
@@ -221,13 +226,11 @@ impl Project {
                     };
                     self.board.tasks[index].stand = Stand::Working { agent };
                 }
-                What::Rest { agent } => {
-                    let busy = |stand: &Stand| matches!(stand, Stand::Working { agent: by } | Stand::Resting { agent: by, .. } if *by == agent);
-                    assert!(
-                        !self.board.tasks.iter().any(|task| busy(&task.stand)),
-                        "{agent} was stopped at work"
-                    );
-                    self.board.agents.iter_mut().find(|worker| worker.name == agent).unwrap().running = false;
+                What::Remove { agent } => {
+                    let at = self.board.agents.iter().position(|worker| worker.name == agent).unwrap();
+                    let removed = self.board.agents.remove(at);
+                    assert!(removed.merged && removed.kept.is_none(), "{agent} had work");
+                    assert!(!self.has_task(&agent), "{agent} was removed at work");
                 }
                 What::Block | What::Wait => assert!(!cause.is_empty()),
             }
@@ -236,16 +239,22 @@ impl Project {
         self.check_order(&begun);
     }
 
+    fn has_task(&self, agent: &str) -> bool {
+        self.board.tasks.iter().any(|task| match &task.stand {
+            Stand::Working { agent: by } | Stand::Resting { agent: by, .. } => by == agent,
+            _ => false,
+        })
+    }
+
     fn begin(&mut self, index: usize, agent: String) {
-        let at = |stand: &Stand| matches!(stand, Stand::Working { agent: by } | Stand::Resting { agent: by, .. } if *by == agent);
-        assert!(!self.board.tasks.iter().any(|task| at(&task.stand)), "{agent} has two tasks");
+        assert!(!self.has_task(&agent), "{agent} has two tasks");
         self.board.tasks[index].last = Some(agent.clone());
         self.board.tasks[index].stand = Stand::Working { agent };
     }
 
     fn check_caps(&self) {
         let board = &self.board;
-        assert!(board.agents.iter().filter(|agent| agent.running).count() <= board.most_agents);
+        assert!(board.agents.len() <= board.most_agents);
         let working = |task: &&Item| matches!(task.stand, Stand::Working { .. });
         assert!(board.tasks.iter().filter(working).count() <= board.most_working);
         let mut streams: BTreeMap<&str, usize> = BTreeMap::new();
@@ -272,40 +281,39 @@ impl Project {
                 let ready =
                     other.dependencies.iter().all(|dep| self.board.tasks[*dep].stand == Stand::Complete);
                 let before = (other.priority, &other.id) < (task.priority, &task.id);
-                let kept = self.board.agents.iter().any(|agent| agent.kept_for.as_ref() == Some(&other.id));
-                assert!(!ready || !before || kept, "{} went before {}", task.id, other.id);
+                assert!(!ready || !before, "{} went before {}", task.id, other.id);
             }
         }
     }
 
     /// One of the tasks under way ends, or its wait is over.
     fn step(&mut self, draw: usize) {
-        let under_way = self.under_way();
+        let mut under_way = self.under_way();
+        under_way.retain(|index| !matches!(self.board.tasks[*index].stand, Stand::Resting { due: true, .. }));
         let Some(&index) = under_way.get(draw % under_way.len().max(1)) else { return };
         match self.board.tasks[index].stand.clone() {
             Stand::Resting { agent, .. } => {
                 self.board.tasks[index].stand = Stand::Resting { agent, due: true }
             }
             Stand::Working { agent } => {
-                let (stand, kept) = match self.fates[index] {
-                    Fate::Completes | Fate::Rests(0) => (Stand::Complete, false),
-                    Fate::Fails => (Stand::Failed, true),
-                    Fate::Reviews => (Stand::Review, true),
+                let (stand, sound) = match self.fates[index] {
+                    Fate::Completes | Fate::Rests(0) => (Stand::Complete, None),
+                    Fate::Fails => (Stand::Failed, Some(false)),
+                    Fate::Reviews => (Stand::Review, Some(true)),
                     Fate::Rests(times) => {
                         self.fates[index] = Fate::Rests(times - 1);
-                        (Stand::Resting { agent: agent.clone(), due: false }, false)
+                        (Stand::Resting { agent: agent.clone(), due: false }, None)
                     }
                     Fate::Returns => {
                         self.fates[index] = Fate::Completes;
-                        (Stand::Open, true)
+                        (Stand::Open, Some(false))
                     }
                 };
                 self.board.tasks[index].stand = stand;
-                if kept {
-                    let id = self.board.tasks[index].id.clone();
-                    self.board.agents.iter_mut().find(|worker| worker.name == agent).unwrap().kept_for =
-                        Some(id);
-                }
+                let merged = self.merge && self.board.tasks[index].stand == Stand::Complete;
+                let worker = self.board.agents.iter_mut().find(|worker| worker.name == agent).unwrap();
+                worker.kept = sound.map(|sound| Kept { task: index, sound });
+                worker.merged = merged;
             }
             _ => {}
         }
@@ -323,7 +331,7 @@ proptest! {
         let mut steps = 0;
         loop {
             project.round();
-            if is_finished(&project.board) {
+            if is_finished(&project.board, &project.decisions) {
                 break;
             }
             prop_assert!(!project.under_way().is_empty(), "stuck: {}", told(&project.board));
@@ -331,11 +339,14 @@ proptest! {
             steps += 1;
             prop_assert!(steps < 200, "does not end");
         }
-        for task in &project.board.tasks {
-            if task.stand == Stand::Open {
-                let waits = task.dependencies.iter().any(|dep| project.board.tasks[*dep].stand != Stand::Complete);
-                prop_assert!(waits, "{} was starved", task.id);
-            }
+        for task in project.board.tasks.iter().filter(|task| task.stand == Stand::Open) {
+            let waits = task.dependencies.iter().any(|dep| project.board.tasks[*dep].stand != Stand::Complete);
+            // Or there are too many agents of other roles, each with work that nobody has merged.
+            let full = project.board.agents.len() == case.most_agents
+                && project.board.agents.iter().all(|agent| {
+                    agent.group.role != task.group.role && (!agent.merged || agent.kept.is_some())
+                });
+            prop_assert!(waits || full, "{} was starved", task.id);
         }
         // Nothing changes any more, and deciding again says the same.
         let again = schedule(&project.board);
