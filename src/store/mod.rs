@@ -4,6 +4,8 @@
 //! engine. Losing the file loses wishes and history, never data: containers, volumes and branches are found again by
 //! their labels and refs.
 
+mod tasks;
+
 use std::fs::{OpenOptions, Permissions};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;

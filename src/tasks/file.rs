@@ -35,6 +35,8 @@ pub struct TaskFile {
     pub body: String,
     /// What is wrong with it, if anything: nobody is given such a task.
     pub flawed: Option<String>,
+    /// Lines of keys that can turn out to be wrong later.
+    pub lines: BTreeMap<&'static str, u32>,
 }
 
 /// All that was found.
@@ -44,6 +46,8 @@ pub struct Found {
     pub tasks: Vec<Arc<TaskFile>>,
     /// What is wrong.
     pub problems: Vec<FileProblem>,
+    /// A directory could not be read: what is not here may still be there.
+    pub partial: bool,
 }
 
 /// What tells that a file is still the same.
@@ -94,10 +98,11 @@ impl Folder {
             next: BTreeMap::new(),
             problems: Vec::new(),
             full: false,
+            partial: false,
         };
         walk.directory(dir, "", 0);
-        let Walk { next, problems, .. } = walk;
-        let mut found = Found { tasks: Vec::new(), problems };
+        let Walk { next, problems, partial, .. } = walk;
+        let mut found = Found { tasks: Vec::new(), problems, partial };
         for known in next.values() {
             found.tasks.extend(known.task.clone());
             found.problems.extend(known.problems.iter().cloned());
@@ -113,6 +118,7 @@ struct Walk<'r> {
     next: BTreeMap<PathBuf, Known>,
     problems: Vec<FileProblem>,
     full: bool,
+    partial: bool,
 }
 
 impl Walk<'_> {
@@ -125,6 +131,7 @@ impl Walk<'_> {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
             Err(error) => {
+                self.partial = true;
                 return self.problem(
                     dir,
                     Flaw::whole(format!("cannot read the directory: {error}"), "check its permissions"),
@@ -174,7 +181,6 @@ impl Walk<'_> {
             }
             return;
         }
-        let name = path.display().to_string();
         let full = self.root.join(&path);
         let metadata = match fs::metadata(&full) {
             Ok(metadata) if metadata.is_file() => metadata,
@@ -192,33 +198,41 @@ impl Walk<'_> {
             self.next.insert(path, old.clone());
             return;
         }
-        let Parsed { front, body, flaws } = match read(&full) {
-            Ok(text) => front::parse(&text),
-            Err(Unreadable::Flaw(flaw, text)) => {
-                let mut parsed = front::parse(&text);
-                parsed.flaws.insert(0, flaw);
-                parsed
-            }
+        let (text, unreadable) = match read(&full) {
+            Ok(text) => (text, None),
+            Err(Unreadable::Flaw(flaw, text)) => (text, Some(flaw)),
             Err(Unreadable::Io(error)) => {
-                let help = "check its permissions";
-                let flaws = vec![Flaw::whole(format!("cannot read it: {error}"), help)];
-                Parsed { flaws, ..Parsed::default() }
+                let flaw = Flaw::whole(format!("cannot read it: {error}"), "check its permissions");
+                return self.keep(path, stamp, old, None, vec![flaw]);
             }
         };
+        let Parsed { front, body, flaws } = front::parse(&text);
+        let flaws: Vec<Flaw> = unreadable.into_iter().chain(flaws).collect();
+        let lines = ["id", "depends_on", "role"].map(|key| (key, front::line_of(&text, key)));
+        let task = front.map(|front| TaskFile {
+            file: path.display().to_string(),
+            project: project.to_owned(),
+            front,
+            body,
+            flawed: None,
+            lines: BTreeMap::from(lines),
+        });
+        self.keep(path, stamp, old, task, flaws);
+    }
+
+    fn keep(
+        &mut self,
+        path: PathBuf,
+        stamp: Stamp,
+        old: Option<Known>,
+        task: Option<TaskFile>,
+        flaws: Vec<Flaw>,
+    ) {
+        let name = path.display().to_string();
         let flawed = flaws.first().map(|flaw| flaw.message.clone());
-        let task = match front {
-            Some(front) => Some(Arc::new(TaskFile {
-                file: name.clone(),
-                project: project.to_owned(),
-                front,
-                body,
-                flawed,
-            })),
-            // Somebody is in the middle of an edit: the task is still there, as it last was.
-            None => old
-                .and_then(|old| old.task)
-                .map(|task| Arc::new(TaskFile { flawed, ..TaskFile::clone(&task) })),
-        };
+        // Somebody may be in the middle of an edit: the task is still there, as it last was.
+        let task = task.or_else(|| old.and_then(|old| old.task).map(|task| TaskFile::clone(&task)));
+        let task = task.map(|task| Arc::new(TaskFile { flawed, ..task }));
         let problems = flaws.into_iter().map(|flaw| problem(&name, flaw)).collect();
         self.next.insert(path, Known { stamp, task, problems });
     }
