@@ -4,6 +4,8 @@
 //! engine. Losing the file loses wishes and history, never data: containers, volumes and branches are found again by
 //! their labels and refs.
 
+mod agents;
+
 use std::fs::{OpenOptions, Permissions};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
@@ -14,6 +16,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use thiserror::Error;
 
 use crate::model::{Desired, EventRecord, EventType, Time};
+
+pub use agents::{AgentRow, Claim, Stage};
 
 /// Version of the tables. Raised with each change that an older binary could not read.
 const SCHEMA: i64 = 2;

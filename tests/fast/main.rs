@@ -2,5 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
+mod api;
 mod cli;
 mod config;
+mod git;
+mod plan;
+mod tidy;

@@ -65,19 +65,8 @@ fn modules_import_only_what_they_may() {
         ("src/tasks", &["controller", "model", "store", "git", "tasks"]),
         ("src/tui", &["controller", "model", "tui"]),
     ];
-    let modules = [
-        "agents",
-        "api",
-        "cli",
-        "config",
-        "controller",
-        "git",
-        "model",
-        "services",
-        "store",
-        "tasks",
-        "tui",
-    ];
+    let modules =
+        ["agents", "api", "cli", "config", "controller", "git", "model", "services", "store", "tasks", "tui"];
     for (dir, may) in allowed {
         for (file, text) in sources(dir) {
             for import in imports(&text).into_iter().filter(|import| modules.contains(&import.as_str())) {
