@@ -27,6 +27,7 @@ mod observe;
 pub mod plan;
 mod remove;
 mod requests;
+mod review;
 pub mod roles;
 pub mod runs;
 mod services;

@@ -11,9 +11,11 @@ use super::controller::ControllerArgs;
 use super::doctor::DoctorArgs;
 use super::down::DownArgs;
 use super::events::EventsArgs;
+use super::git_transport::GitTransportArgs;
 use super::init::InitArgs;
 use super::output::Verbosity;
 use super::plan::PlanArgs;
+use super::role::RoleArgs;
 use super::service::ServiceArgs;
 use super::up::UpArgs;
 
@@ -210,6 +212,8 @@ pub enum Command {
     Merge(agent::MergeArgs),
     /// Restores what the last `remove` or `merge` of an agent saved.
     Undo(agent::UndoArgs),
+    /// Lists, shows and makes roles: who agents are and what they may do.
+    Role(RoleArgs),
     /// Shows what happened and why, newest last.
     Events(EventsArgs),
     /// Prints a completion script for a shell
@@ -221,4 +225,7 @@ pub enum Command {
     /// Runs the project's controller; commands start it themselves.
     #[command(hide = true)]
     Controller(ControllerArgs),
+    /// Connects git to a repository in a container; `git fetch` starts it.
+    #[command(hide = true)]
+    GitTransport(GitTransportArgs),
 }

@@ -188,6 +188,7 @@ impl Context {
             root: project.paths.root,
             state_dir: project.paths.state_dir,
             user_state_dir: self.user_state_dir()?,
+            user_home: self.env.var("HOME").map(PathBuf::from),
             config_files: project.config.files,
             runtime,
             network: project.config.network.name,

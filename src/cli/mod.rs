@@ -24,11 +24,13 @@ mod engine;
 mod env;
 mod error;
 mod events;
+mod git_transport;
 mod init;
 mod live;
 pub mod output;
 mod plan;
 pub mod render;
+mod role;
 pub mod service;
 mod session;
 mod since;
@@ -108,9 +110,11 @@ async fn command_future(context: &Context, command: &Command, out: &Output) -> R
         Command::Diff(args) => agent::diff(context, args, out).await,
         Command::Merge(args) => agent::merge(context, args, out).await,
         Command::Undo(args) => agent::undo(context, args, out).await,
+        Command::Role(args) => role::run(context, args, out).await,
         Command::Events(args) => events::run(context, args, out).await,
         Command::Completions(args) => completions::run(args, out),
         Command::Controller(args) => controller::run(context, args).await,
+        Command::GitTransport(args) => git_transport::run(context, args, out).await,
     }
 }
 

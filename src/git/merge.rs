@@ -66,6 +66,21 @@ impl Repository {
         }
     }
 
+    /// Whether everything a commit brings is in another one already, even if under other commits.
+    ///
+    /// # Errors
+    ///
+    /// Git failed.
+    pub async fn has_all(&self, target: &str, head: &str) -> Result<bool, GitError> {
+        if self.is_ancestor(head, target).await? {
+            return Ok(true);
+        }
+        match self.merge_tree(target, head).await? {
+            Tree::Clean(tree) => Ok(tree == self.tree(target).await?),
+            Tree::Conflicts(_) => Ok(false),
+        }
+    }
+
     /// Computes a merge. Nothing moves.
     ///
     /// # Errors

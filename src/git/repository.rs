@@ -132,8 +132,8 @@ impl Repository {
         &self.inner.objects
     }
 
-    /// `sha1` or `sha256`.
-    pub(super) fn format(&self) -> &str {
+    /// How object ids are made: `sha1` or `sha256`.
+    pub fn format(&self) -> &str {
         &self.inner.format
     }
 

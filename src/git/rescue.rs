@@ -1,7 +1,7 @@
 //! Whole trees of agents that were removed, and their way back.
 //!
-//! A rescue is a commit of everything that was in a workspace, whose parent is the head of the agent's branch. Its
-//! message ends with what the caller wants to know again.
+//! A rescue is a commit of everything that was in a workspace. Its first parent is the head of the agent's branch; the
+//! others are what else was committed there.
 
 use std::fs;
 use std::path::Path;
@@ -61,6 +61,33 @@ impl Repository {
         Ok(Rescue { name: name.to_owned(), reference, commit: commit.to_owned() })
     }
 
+    /// Saves a commit of the project as a rescue: with its files, and nothing beside them.
+    ///
+    /// # Errors
+    ///
+    /// Git failed.
+    pub async fn rescue_commit(
+        &self,
+        name: &str,
+        head: &str,
+        message: &str,
+        at: Time,
+    ) -> Result<Rescue, GitError> {
+        let (tree, identity) = (self.tree(head).await?, self.identity().await?);
+        let commit = self.commit_tree(&tree, &[head], message, &identity, None).await?;
+        self.save_rescue(name, &commit, at).await
+    }
+
+    /// The head of the agent's branch when a rescue was made.
+    ///
+    /// # Errors
+    ///
+    /// Git failed, or it is no rescue.
+    pub async fn rescued_head(&self, rescue: &Rescue) -> Result<String, GitError> {
+        let head = self.commit(&format!("{}^1", rescue.commit)).await?;
+        head.ok_or_else(|| GitError::UnknownRef { name: rescue.reference.clone() })
+    }
+
     /// What was saved of an agent, or of all, oldest first for each.
     ///
     /// # Errors
@@ -77,18 +104,6 @@ impl Repository {
         Ok(found.into_iter().filter_map(rescue).collect())
     }
 
-    /// The message a rescue was made with.
-    ///
-    /// # Errors
-    ///
-    /// Git failed.
-    pub async fn rescue_message(&self, rescue: &Rescue) -> Result<String, GitError> {
-        self.plain("log")
-            .args(["--max-count=1", "--no-show-signature", "--format=%B", &rescue.commit, "--"])
-            .text()
-            .await
-    }
-
     /// Makes the agent's branch and workspace as they were when they were saved: what was committed is committed, the
     /// rest lies in the workspace, byte by byte.
     ///
@@ -102,8 +117,7 @@ impl Repository {
         branch: &str,
         base: &Base,
     ) -> Result<Made, GitError> {
-        let parent = format!("{}^1", rescue.commit);
-        let head = self.commit(&parent).await?.unwrap_or_else(|| base.commit.clone());
+        let head = self.rescued_head(rescue).await?;
         let begin = Base { reference: base.reference.clone(), commit: head.clone() };
         let made = self.make_workspace(&rescue.name, dest, branch, &begin).await?;
         let restored = self.write_rescue(rescue, dest, &base.commit).await;

@@ -11,6 +11,7 @@ mod env;
 mod events;
 mod lines;
 mod plan;
+mod role;
 mod runs;
 mod status;
 
@@ -22,5 +23,6 @@ pub use env::{EnvStyle, ShownVariable, redact, render_env};
 pub use events::render_event;
 pub use lines::render_line;
 pub use plan::{PlanLine, is_settled, render_plan};
+pub use role::{RoleLine, render_role, render_roles};
 pub use runs::render_runs;
 pub use status::{StatusView, in_trouble, render_status, trouble};

@@ -33,7 +33,7 @@ async fn a_saved_tree_comes_back_byte_by_byte() {
     std::os::unix::fs::symlink("nowhere", dest.join("link")).unwrap();
     git_in(&dest, &["add", "-A", "-f"]);
     let tree = git_in(&dest, &["write-tree"]);
-    let commit = git_in(&dest, &["commit-tree", "-p", "HEAD", "-m", "rescue\n\nspec", &tree]);
+    let commit = git_in(&dest, &["commit-tree", "-p", "HEAD", "-m", "rescue", &tree]);
     git_in(&dest, &["update-ref", tanuki::git::RESCUE_REFERENCE, &commit]);
 
     let rescue = repository.fetch_rescue(&transport(&dest), "api", Time(1_764_111_845_006)).await.unwrap();
@@ -45,7 +45,6 @@ async fn a_saved_tree_comes_back_byte_by_byte() {
     let listed = repository.rescues(Some("api")).await.unwrap();
     assert_eq!(listed, std::slice::from_ref(&rescue));
     assert!(repository.rescues(Some("ap")).await.unwrap().is_empty());
-    assert_eq!(repository.rescue_message(&rescue).await.unwrap(), "rescue\n\nspec");
     repository.restore_rescue(&rescue, &dest, "tanuki/api", &base).await.unwrap();
     for (name, bytes) in files {
         assert_eq!(std::fs::read(dest.join(name)).unwrap(), *bytes, "{name}");
