@@ -293,3 +293,54 @@ fn adopt(from: &Path, to: &Path) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    fn sh(directory: &Path, script: &str) {
+        let done = Command::new("sh").args(["-ec", script]).current_dir(directory).status().unwrap();
+        assert!(done.success(), "{script}");
+    }
+
+    #[tokio::test]
+    async fn what_is_too_large_or_too_slow_is_ended_and_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let identity = "git config user.name a; git config user.email a@example.org";
+        let begin =
+            format!("git init -q project; cd project; {identity}; git commit -q --allow-empty -m first");
+        sh(dir.path(), &begin);
+        sh(dir.path(), "git clone -q project workspace");
+        let work = format!(
+            "cd workspace; {identity}; head -c 3000000 /dev/urandom >big; git add big; git commit -q -m big"
+        );
+        sh(dir.path(), &work);
+        let repository =
+            Repository::open(&dir.path().join("project"), &dir.path().join("state")).await.unwrap();
+        let workspace = dir.path().join("workspace").display().to_string();
+        let transport = |program: &str, args: &[&str]| Transport {
+            program: program.into(),
+            args: args.iter().map(|&arg| arg.to_owned()).collect(),
+            env: Vec::new(),
+        };
+        let bounds = |bytes, millis| Bounds { bytes, time: Duration::from_millis(millis) };
+        let honest = transport("git", &["upload-pack", &workspace]);
+        let silent = transport("sleep", &["300.5"]);
+        let receive = |transport, bounds| {
+            let repository = repository.clone();
+            async move { repository.receive_within(&transport, "api", "HEAD", bounds).await }
+        };
+        let large = receive(honest.clone(), bounds(1 << 20, 60_000)).await.unwrap_err();
+        assert!(matches!(large, GitError::TooLarge { .. }), "{large}");
+        let late = receive(silent, bounds(1 << 30, 300)).await.unwrap_err();
+        assert!(matches!(late, GitError::TimedOut { .. }), "{late}");
+        // The end of a process group is not seen at once.
+        let ended = "for i in $(seq 50); do pgrep -fx 'sleep 300.5' || exit 0; sleep 0.1; done; exit 1";
+        sh(dir.path(), ended);
+        assert!(!dir.path().join("state/git/incoming/api").exists());
+        sh(&dir.path().join("project"), "[ -z \"$(find .git/objects -size +500k)\" ]");
+        assert!(receive(honest, bounds(1 << 30, 60_000)).await.unwrap().is_some());
+    }
+}
