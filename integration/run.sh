@@ -156,6 +156,7 @@ run_tests() {
     cargo nextest run --workspace --profile ci --no-tests fail </dev/null
     cargo test --quiet --doc --workspace </dev/null
     wait "$set_up" || die "not every engine is ready: its tests would not mean anything"
+    "$(target)/debug/leftovers" || die "what earlier tests left cannot be taken away"
     AT_END+=(release_names)
     hold_names
     say "tests on engines"

@@ -298,6 +298,7 @@ impl Agents {
             restart: ask.restart,
             container: self.deps.names.agent(name),
             network: self.deps.names.network(),
+            join: settings.join.clone(),
             fields: self.blueprint(&renewed, &facts, &settings).fields(),
             had_container: saved.container.is_some(),
             grace_ms: GRACE_MS,

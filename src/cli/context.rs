@@ -9,9 +9,10 @@ use tanuki_runtimes::{ContainerRuntime, discover};
 use super::daemon::{self, Controller, Setup, Wanted};
 use super::engine_error;
 use super::{CliError, Env, Global, Output, Result, Runtime};
+use crate::agents::adapters;
 use crate::api;
 use crate::config::{self, Config, Overrides, ProjectPaths, RuntimeKind, RuntimePreference};
-use crate::model::ServiceSpec;
+use crate::model::{Credentials, ServiceSpec};
 use crate::services::spec::Owner;
 use crate::store::Store;
 
@@ -187,6 +188,7 @@ impl Context {
             root: project.paths.root,
             state_dir: project.paths.state_dir,
             user_state_dir: self.user_state_dir()?,
+            user_home: self.env.var("HOME").map(PathBuf::from),
             config_files: project.config.files,
             runtime,
             network: project.config.network.name,
@@ -197,6 +199,13 @@ impl Context {
                 Err(error) => Err(error.message),
             }),
         })
+    }
+
+    /// Values of the variables that agent CLIs are told of, as this user has them now.
+    pub fn credentials(&self, project: &Project) -> Credentials {
+        let settings = project.config.agents();
+        let names = settings.adapters.values().flat_map(adapters::variables);
+        Credentials(names.filter_map(|name| Some((name.clone(), self.env.var(&name)?.to_owned()))).collect())
     }
 
     /// Warns of what is not wrong with a configuration but should be looked at.

@@ -8,7 +8,7 @@ use std::pin::pin;
 
 use futures_util::StreamExt as _;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
-use tanuki_runtimes::{Interactive, StreamKind, TtySize};
+use tanuki_runtimes::{ContainerRuntime, ExecSpec, Interactive, StreamKind, TtySize};
 use tokio::io::{AsyncWriteExt as _, Interest};
 use tokio::net::unix::pipe;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use super::{CliError, Exit, Output, Result};
 
 /// What a terminal that does not tell its size is taken for.
-pub(super) const USUAL_SIZE: TtySize = TtySize { columns: 80, rows: 24 };
+const USUAL_SIZE: TtySize = TtySize { columns: 80, rows: 24 };
 
 /// Pieces of input that may wait for the program to read them.
 const INPUT_QUEUE: usize = 16;
@@ -75,6 +75,24 @@ pub(super) async fn nobody_reads() {
     }
 }
 
+/// Runs a program in a container on the process's streams, until it ends; returns its exit code. With `tty` it has a
+/// terminal of its own, of the size of the user's.
+///
+/// # Errors
+///
+/// The program could not be started; and as [`connect`].
+pub(super) async fn exec(
+    engine: &dyn ContainerRuntime,
+    container: &str,
+    command: &ExecSpec,
+    tty: bool,
+    out: &Output,
+) -> Result {
+    let size = tty.then(|| size().unwrap_or(USUAL_SIZE));
+    let program = engine.exec_interactive(container, command, size).await?;
+    connect(program, tty, out).await
+}
+
 /// Connects the process's streams to a program that runs in a container, until it ends; returns its exit code.
 ///
 /// With `tty` the user's terminal is in raw mode meanwhile, and the program's follows its size. Without one, the end
@@ -83,7 +101,7 @@ pub(super) async fn nobody_reads() {
 /// # Errors
 ///
 /// The connection broke, or nobody reads the output.
-pub(super) async fn connect(program: Interactive, tty: bool, out: &Output) -> Result {
+pub async fn connect(program: Interactive, tty: bool, out: &Output) -> Result {
     let failed =
         |what: &str, error: &(dyn std::error::Error + 'static)| CliError::failed(what).because(error);
     let mut signals = Signals::new(tty).map_err(|error| failed("cannot listen to signals", &error))?;

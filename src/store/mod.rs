@@ -5,6 +5,7 @@
 //! their labels and refs.
 
 mod agents;
+mod runs;
 
 use std::fs::{OpenOptions, Permissions};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -18,6 +19,7 @@ use thiserror::Error;
 use crate::model::{Desired, EventRecord, EventType, Time};
 
 pub use agents::{AgentRow, Claim, Stage};
+pub use runs::StoredRun;
 
 /// Version of the tables. Raised with each change that an older binary could not read.
 const SCHEMA: i64 = 2;

@@ -1,27 +1,27 @@
 //! Lines out of bytes, in bounded memory: a line too long is cut off and the rest of it counted.
 
 /// Longest line kept.
-pub(super) const LONGEST: usize = 1 << 20;
+pub(in crate::agents) const LONGEST: usize = 1 << 20;
 
 /// Splits a stream into lines.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub(in crate::agents) struct Lines {
     kept: Vec<u8>,
     skipped: u64,
 }
 
 /// A line of a stream.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Line {
+pub(in crate::agents) struct Line {
     /// Its text; what is not UTF-8 is replaced.
-    pub(super) text: String,
+    pub(in crate::agents) text: String,
     /// Bytes left out at its end.
-    pub(super) skipped: u64,
+    pub(in crate::agents) skipped: u64,
 }
 
 impl Lines {
     /// Takes bytes and hands out the lines that end in them.
-    pub(super) fn feed(&mut self, mut bytes: &[u8], mut take: impl FnMut(Line)) {
+    pub(in crate::agents) fn feed(&mut self, mut bytes: &[u8], mut take: impl FnMut(Line)) {
         while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
             self.keep(&bytes[..end]);
             take(self.line());
@@ -31,7 +31,7 @@ impl Lines {
     }
 
     /// The line that has no end, if there is one.
-    pub(super) fn rest(&mut self) -> Option<Line> {
+    pub(in crate::agents) fn rest(&mut self) -> Option<Line> {
         (!self.kept.is_empty()).then(|| self.line())
     }
 

@@ -28,6 +28,7 @@ use thiserror::Error;
 
 use crate::model::{Adapter, AdapterKind};
 
+pub(super) use lines::Lines;
 pub use read::{Item, Outcome, Reader};
 
 /// Where an agent's home is inside its container.

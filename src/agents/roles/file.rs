@@ -168,17 +168,18 @@ fn bytes(text: &str) -> Option<u64> {
 }
 
 /// A new role file, to be filled in.
-pub fn template(name: &str) -> String {
+pub fn template(name: &str, description: Option<&str>) -> String {
     let prompt = format!(
         "You are … (say who the agent is as {name}, what it cares about, and what it leaves alone)\n"
     );
-    starter("What this role is for", &prompt)
+    starter(description.unwrap_or("What this role is for"), &prompt)
 }
 
 /// A role file with this prompt; what else can be set is there as comments.
 pub fn starter(description: &str, prompt: &str) -> String {
     let mut out = String::from("---\n");
-    let _infallible = writeln!(out, "description: {description}");
+    // A JSON string is a YAML scalar, whatever is in it.
+    let _infallible = writeln!(out, "description: {}", serde_json::Value::from(description));
     out.push_str(
         "# agent: claude              # an adapter\n\
          # model: name-of-a-model\n\

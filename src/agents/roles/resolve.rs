@@ -90,7 +90,8 @@ pub fn resolve(role: Option<&str>, settings: &AgentSettings, project: &Path) -> 
     let RoleFile { role, context_files } = file.unwrap_or_default();
     let merged = over(over(built_in.unwrap_or_default(), config.cloned().unwrap_or_default()), role);
     let profile = profile(Some(name), source, &merged, context_files, settings);
-    if settings.adapters.contains_key(&profile.agent) {
+    // Without any adapters nothing can be said of them: the built-in roles by themselves.
+    if settings.adapters.is_empty() || settings.adapters.contains_key(&profile.agent) {
         return Ok(profile);
     }
     let known = settings.adapters.keys().cloned().collect();
@@ -140,7 +141,7 @@ fn names(settings: &AgentSettings, project: &Path) -> Result<Vec<String>, RoleEr
 }
 
 /// Whether this can be the name of a role, and so of a file.
-pub(crate) fn is_name(name: &str) -> bool {
+pub fn is_name(name: &str) -> bool {
     name.len() <= 63
         && name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-'))

@@ -1,7 +1,5 @@
 //! Requests are answered: what only changes a wish at once, what takes a while in a task of its own.
 
-use std::sync::Arc;
-
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -27,7 +25,7 @@ pub(super) async fn answer(
         let (request, reply) = match envelope {
             Some(Envelope::Request { request, reply }) => (request, reply),
             Some(Envelope::Logs { query, lines }) => {
-                let sending = logs::send(Arc::clone(&kinds.services), query, lines);
+                let sending = logs::send(kinds.clone(), query, lines);
                 drop(tokio::spawn(shutdown.clone().run_until_cancelled_owned(sending)));
                 continue;
             }
@@ -42,17 +40,14 @@ pub(super) async fn answer(
         // It is about the configuration as it is now: the watcher may not have told of a change yet.
         watch::apply(&reload, &kinds);
         match request {
-            Request::ServiceStart { .. }
-            | Request::ServiceStop { .. }
-            | Request::ServiceRestart { .. }
-            | Request::Down { .. } => {
-                let _unheard = reply.send(of_services(&kinds, &request));
+            Request::ServiceStart { .. } | Request::ServiceStop { .. } | Request::ServiceRestart { .. } => {
+                let _unheard = reply.send(kinds.services.request(&request));
             }
             request => {
-                let agents = Arc::clone(&kinds.agents);
+                let kinds = kinds.clone();
                 // It goes on when nobody listens any more: half of it would be worse.
                 tasks.spawn(async move {
-                    let answer = Box::pin(agents.handle(request)).await;
+                    let answer = Box::pin(of_agents(&kinds, request)).await;
                     let _unheard = reply.send(answer);
                 });
             }
@@ -66,10 +61,26 @@ pub(super) async fn answer(
     }
 }
 
-fn of_services(kinds: &Kinds, request: &Request) -> Result<Accepted, Rejected> {
-    if matches!(request, Request::Down { .. }) {
-        // Nothing of agents may hold the network.
-        kinds.agents.down()?;
+async fn of_agents(kinds: &Kinds, request: Request) -> Result<Accepted, Rejected> {
+    // Runs end before their containers do, so that nothing of their work is lost.
+    match &request {
+        Request::AgentStop { names }
+        | Request::AgentRestart { names }
+        | Request::AgentRemove { names, force: true } => {
+            kinds.runs.end_all(names).await?;
+        }
+        Request::Down { .. } => kinds.runs.end_all(&[]).await?,
+        _ => {}
     }
-    kinds.services.request(request)
+    match request {
+        Request::Down { .. } => {
+            // Nothing of agents may hold the network.
+            kinds.agents.down()?;
+            kinds.services.request(&request)
+        }
+        Request::RunStart { .. } | Request::RunStop { .. } | Request::AgentEnter { .. } => {
+            kinds.runs.handle(request).await
+        }
+        request => kinds.agents.handle(request).await,
+    }
 }

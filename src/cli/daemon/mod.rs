@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::agents::runs::{self, Runs};
 use crate::agents::{self, Agents, Layout};
 use crate::api::{Clients, Lock, Server};
 use crate::controller::{self, Clock, Handle, Options, Publisher, SystemClock, Waker};
@@ -58,6 +59,8 @@ pub struct Setup {
     pub state_dir: PathBuf,
     /// This user's state, shared by all projects.
     pub user_state_dir: PathBuf,
+    /// The user's home: agents get copies of sign-ins that are there.
+    pub user_home: Option<PathBuf>,
     /// The controller's socket.
     pub socket: PathBuf,
     /// Files whose change means that the configuration is read again.
@@ -108,6 +111,7 @@ pub struct Controller {
     clients: Clients,
     shutdown: CancellationToken,
     tasks: TaskTracker,
+    runs: Arc<Runs>,
     ended: [JoinHandle<()>; 2],
     _lock: Lock,
 }
@@ -155,6 +159,16 @@ pub async fn start(setup: Setup) -> Result<Option<Controller>, StartError> {
         settings,
         specs.clone(),
     )?;
+    let runs = Runs::new(runs::Deps {
+        ground: Arc::clone(&agents) as Arc<dyn agents::Ground>,
+        runtime: Arc::clone(&setup.runtime),
+        store: Arc::clone(&store),
+        publisher: publisher.clone(),
+        clock: Arc::clone(&clock),
+        project: setup.root.clone(),
+        user_home: setup.user_home.clone(),
+        free_memory: runs::free_memory,
+    });
     let waker = Waker::default();
     let deps = Deps {
         runtime: Arc::clone(&setup.runtime),
@@ -173,7 +187,8 @@ pub async fn start(setup: Setup) -> Result<Option<Controller>, StartError> {
     let tasks = TaskTracker::new();
     let clients = Clients::default();
     let (handle, inbox) = Handle::new(publisher.subscribe());
-    let kinds = Kinds { services: Arc::clone(&services), agents: Arc::clone(&agents) };
+    let kinds =
+        Kinds { services: Arc::clone(&services), agents: Arc::clone(&agents), runs: Arc::clone(&runs) };
     let (all, agents_only) = (Arc::new(Arc::clone(&services)), Arc::new(Arc::clone(&agents)));
     let ended = [
         tokio::spawn(controller::run(all, waker, Options::default(), shutdown.clone())),
@@ -188,6 +203,8 @@ pub async fn start(setup: Setup) -> Result<Option<Controller>, StartError> {
         shutdown.clone(),
     ));
     tasks.spawn(agents::follow_services(agents, shutdown.clone()));
+    runs.recover()?;
+    tasks.spawn(Arc::clone(&runs).follow_agents(shutdown.clone()));
     tasks.spawn(introduce(setup.runtime, publisher));
     let reload = Arc::clone(&setup.reload);
     tasks.spawn(answer::answer(inbox, reload, kinds.clone(), tasks.clone(), shutdown.clone()));
@@ -199,7 +216,7 @@ pub async fn start(setup: Setup) -> Result<Option<Controller>, StartError> {
         }
     });
     tasks.close();
-    Ok(Some(Controller { handle, clients, shutdown, tasks, ended, _lock: lock }))
+    Ok(Some(Controller { handle, clients, shutdown, tasks, runs, ended, _lock: lock }))
 }
 
 impl Controller {
@@ -211,6 +228,7 @@ impl Controller {
             for loop_ended in self.ended {
                 let _passes = loop_ended.await;
             }
+            self.runs.detach().await;
             self.tasks.wait().await;
         })
         .await;
@@ -256,6 +274,7 @@ fn is_quiet(snapshot: &Snapshot) -> bool {
 struct Kinds {
     services: Arc<Services>,
     agents: Arc<Agents>,
+    runs: Arc<Runs>,
 }
 
 fn first_snapshot(setup: &Setup, clock: &dyn Clock) -> Snapshot {

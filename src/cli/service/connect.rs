@@ -41,7 +41,5 @@ pub(super) async fn run(context: &Context, args: &ConnectArgs, out: &Output) -> 
     let tty = terminal::is_interactive();
     let term = if tty { context.env.var("TERM").or(Some("xterm")) } else { None };
     let command = client::command(spec, &args.args, term);
-    let size = if tty { Some(terminal::size().unwrap_or(terminal::USUAL_SIZE)) } else { None };
-    let program = engine.exec_interactive(&container.id, &command, size).await?;
-    terminal::connect(program, tty, out).await
+    terminal::exec(engine.as_ref(), &container.id, &command, tty, out).await
 }

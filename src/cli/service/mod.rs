@@ -12,6 +12,7 @@ use clap::{Args, Subcommand};
 
 pub use client::command as client_command;
 pub(super) use lifecycle::interrupted_error;
+pub(super) use settle::{Interrupted, engine_trouble};
 
 use super::{Context, Output, Result};
 
