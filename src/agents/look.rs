@@ -72,7 +72,7 @@ pub enum LookError {
     },
 }
 
-/// Status and plan of every agent. Runs are not told.
+/// Status and plan of every agent. Only a controller knows how runs are that are not over.
 ///
 /// # Errors
 ///
@@ -145,7 +145,9 @@ pub async fn look(looked: Looked<'_>) -> Result<Sight, LookError> {
         };
         let shown = without_steps(&plan, running);
         // Since when they hold is a controller's to tell.
-        sight.statuses.insert(name.clone(), compose(&row, &saved, &shown, told, Vec::new()));
+        let status = compose(&row, &saved, &shown, told, Vec::new());
+        let last_run = looked.store.runs(Some(&name), 1)?.pop();
+        sight.statuses.insert(name.clone(), AgentStatus { last_run, ..status });
         sight.plans.insert(name, plan);
     }
     Ok(sight)
