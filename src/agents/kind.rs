@@ -291,6 +291,7 @@ impl Agents {
         let wanted = Wanted {
             renew: ask.renew,
             restart: ask.restart,
+            join: settings.join.clone(),
             ..wanted(row, &saved, &self.deps.names, fields)
         };
         let failure = self.with_record(name, |record| record.failure.clone());
@@ -361,6 +362,7 @@ pub(super) fn wanted(
         restart: false,
         container: names.agent(&row.spec.name),
         network: names.network(),
+        join: Vec::new(),
         fields,
         had_container: saved.container.is_some(),
         grace_ms: GRACE_MS,

@@ -13,7 +13,7 @@ use super::kind::wanted;
 use super::layout::{self, Layout};
 use super::memory::Saved;
 use super::observe;
-use super::plan::{self, Plan, Seen};
+use super::plan::{self, Plan, Seen, Wanted};
 use super::status::{Told, compose};
 use crate::git::{GitError, Repository};
 use crate::model::{AgentSettings, AgentState, AgentStatus, ContainerPhase, Names, ObservedContainer, Time};
@@ -122,7 +122,8 @@ pub async fn look(looked: Looked<'_>) -> Result<Sight, LookError> {
             .fields(),
             None => container.map(|container| container.spec_fields.clone()).unwrap_or_default(),
         };
-        let wanted = wanted(&row, &saved, looked.names, fields);
+        let join = looked.settings.map(|settings| settings.join.clone()).unwrap_or_default();
+        let wanted = Wanted { join, ..wanted(&row, &saved, looked.names, fields) };
         let workspace = looked.layout.workspace(&name);
         let seen = Seen {
             container,
