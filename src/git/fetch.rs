@@ -24,6 +24,9 @@ const FEW_OBJECTS: u32 = 100;
 /// Larger packs stay packs, whatever they hold.
 const SMALL_PACK: u64 = 8 << 20;
 
+/// Most memory that receiving takes: what is announced is kept there, and a hostile side never ends announcing.
+const MEMORY: u64 = 2 << 30;
+
 /// How often is looked at how much has come.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -53,6 +56,7 @@ impl Transport {
 pub(super) struct Bounds {
     pub(super) bytes: u64,
     pub(super) time: Duration,
+    pub(super) memory: u64,
 }
 
 impl Repository {
@@ -105,7 +109,8 @@ impl Repository {
         name: &str,
         reference: &str,
     ) -> Result<Option<String>, GitError> {
-        self.receive_within(transport, name, reference, Bounds { bytes: LIMIT, time: TIMEOUT }).await
+        let bounds = Bounds { bytes: LIMIT, time: TIMEOUT, memory: MEMORY };
+        self.receive_within(transport, name, reference, bounds).await
     }
 
     pub(super) async fn receive_within(
@@ -168,6 +173,7 @@ impl Repository {
             git = git.env(name, value);
         }
         let mut running = git.spawn()?;
+        running.bound_memory(bounds.memory);
         let io = |error| GitError::io("talk to git fetch", error);
         let (stdout, stderr) = (running.child.stdout.take(), running.child.stderr.take());
         let said = async { tokio::join!(read(stdout, STDERR_LIMIT), read(stderr, STDERR_LIMIT)) };
@@ -325,7 +331,7 @@ mod tests {
             args: args.iter().map(|&arg| arg.to_owned()).collect(),
             env: Vec::new(),
         };
-        let bounds = |bytes, millis| Bounds { bytes, time: Duration::from_millis(millis) };
+        let bounds = |bytes, millis| Bounds { bytes, time: Duration::from_millis(millis), memory: 256 << 20 };
         let honest = transport("git", &["upload-pack", &workspace]);
         let silent = transport("sleep", &["300.5"]);
         let receive = |transport, bounds| {
@@ -336,6 +342,9 @@ mod tests {
         assert!(matches!(large, GitError::TooLarge { .. }), "{large}");
         let late = receive(silent, bounds(1 << 30, 300)).await.unwrap_err();
         assert!(matches!(late, GitError::TimedOut { .. }), "{late}");
+        let line = format!("003d{} refs/heads/main", "1".repeat(40));
+        let endless = receive(transport("yes", &[&line]), bounds(1 << 30, 60_000)).await.unwrap_err();
+        assert!(matches!(endless, GitError::Failed { .. }), "{endless}");
         // The end of a process group is not seen at once.
         let ended = "for i in $(seq 50); do pgrep -fx 'sleep 300.5' || exit 0; sleep 0.1; done; exit 1";
         sh(dir.path(), ended);
