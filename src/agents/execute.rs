@@ -112,6 +112,16 @@ impl Agents {
         let env: BTreeMap<String, String> = self.lock().environment.of_agent(name).0;
         let container = self.blueprint(spec, facts, &settings).agent(env, row.generation);
         let id = self.deps.runtime.create(&container).await.map_err(|error| self.explain(error, name))?;
+        for network in &settings.join {
+            let joined = self.deps.runtime.connect_network(network, &id).await;
+            joined.map_err(|error| match error.kind {
+                ErrorKind::NotFound => StepError::Final(format!(
+                    "there is no network {network}, which `network.join` names; it is there once its own \
+                     stack is up"
+                )),
+                _ => self.explain(error, name),
+            })?;
+        }
         self.remember(name, |saved| saved.container = Some(id)).map_err(StepError::Retry)
     }
 

@@ -37,6 +37,8 @@ pub struct Wanted {
     pub container: String,
     /// The project's network.
     pub network: String,
+    /// Further networks.
+    pub join: Vec<String>,
     /// Digests by field of what its container would be made from now.
     pub fields: BTreeMap<String, String>,
     /// Whether it had a container that nobody here removed.
@@ -144,7 +146,7 @@ fn out_of_date(wanted: &Wanted, seen: &Seen<'_>) -> Vec<String> {
     let (old, new) = (&container.spec_fields, &wanted.fields);
     let mut fields: Vec<String> =
         old.keys().chain(new.keys()).filter(|name| old.get(*name) != new.get(*name)).cloned().collect();
-    if !container.networks.contains(&wanted.network) {
+    if std::iter::once(&wanted.network).chain(&wanted.join).any(|name| !container.networks.contains(name)) {
         fields.push("network".to_owned());
     }
     fields.sort();

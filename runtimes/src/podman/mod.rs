@@ -270,6 +270,22 @@ impl ContainerRuntime for Podman {
         self.drop_network(name).await
     }
 
+    async fn connect_network(&self, name: &str, id: &str) -> Result<()> {
+        let target = Target::new(&["networks", name, "connect"]);
+        let body = json!({ "container": id }).to_string().into_bytes();
+        let asked = async { self.client.send(Method::POST, &target, Some(body)).await?.bytes().await };
+        match within(START, asked).await {
+            Ok(_connected) => Ok(()),
+            // Refused with one code for several reasons; only this one is no trouble.
+            Err(_refused)
+                if self.inspect(id).await.is_ok_and(|found| found.networks.iter().any(|on| on == name)) =>
+            {
+                Ok(())
+            }
+            Err(failure) => Err(failure.at("put a container on network", name)),
+        }
+    }
+
     async fn ensure_volume(&self, spec: &VolumeSpec) -> Result<Volume> {
         self.make_volume(spec).await
     }
