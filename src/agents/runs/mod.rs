@@ -48,8 +48,8 @@ use super::Ground;
 use super::roles::{self, Profile};
 use crate::controller::{Clock, Publisher};
 use crate::model::{
-    Accepted, AgentSpec, Credentials, EventType, LabelKey, Rejected, RunFailure, RunRecord, RunSpec,
-    RunState, Snapshot, Usage,
+    AgentSpec, Credentials, EventType, LabelKey, Rejected, RunFailure, RunRecord, RunSpec, RunState,
+    Snapshot, Usage,
 };
 use crate::store::{Store, StoreError};
 
