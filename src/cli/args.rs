@@ -8,6 +8,7 @@ use super::agent;
 use super::completions::CompletionsArgs;
 use super::config::ConfigArgs;
 use super::controller::ControllerArgs;
+use super::dashboard::DashboardArgs;
 use super::doctor::DoctorArgs;
 use super::down::DownArgs;
 use super::events::EventsArgs;
@@ -217,6 +218,11 @@ pub enum Command {
     Role(RoleArgs),
     /// Shows what happened and why, newest last.
     Events(EventsArgs),
+    /// Shows agents, tasks, services and output live, with every action a key away.
+    ///
+    /// `?` shows the keys. The dashboard only shows and asks: agents, runs and services go on without it.
+    #[command(visible_aliases = ["ui", "tui"])]
+    Dashboard(DashboardArgs),
     /// Prints a completion script for a shell
     ///
     /// For bash, for example:
