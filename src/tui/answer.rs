@@ -61,7 +61,7 @@ pub(super) fn take(state: &mut State, ticket: u64, answer: Result<Accepted, Hand
 /// The first line of what the controller says, or `otherwise`.
 fn first_line(said: &str, otherwise: &str) -> String {
     let first = text::block(said).find(|line| !line.trim().is_empty());
-    first.map_or_else(|| otherwise.to_owned(), |line| line.into_owned())
+    first.map_or_else(|| otherwise.to_owned(), std::borrow::Cow::into_owned)
 }
 
 /// Why something did not go well, on one line.
