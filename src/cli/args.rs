@@ -128,8 +128,9 @@ pub enum Command {
     Config(ConfigArgs),
     /// Shows what the controller would do now, and why; changes nothing.
     ///
-    /// Ends with exit code 0 when there is nothing to do, and 1 when there is. JSON is a list of objects with service
-    /// and plan: steps (action and cause), state, reason, message.
+    /// Ends with exit code 0 when there is nothing to do, and 1 when there is. JSON is a list of objects: for a service
+    /// with service and plan (steps, each with action and cause; state, reason, message), for an agent with agent, steps,
+    /// state, reason, message and `out_of_date`.
     Plan(PlanArgs),
     /// Starts all enabled services and runs the controller in the foreground.
     ///

@@ -28,6 +28,7 @@ mod events;
 mod git_transport;
 mod init;
 mod live;
+mod look;
 pub mod output;
 mod plan;
 pub mod render;
