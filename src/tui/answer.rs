@@ -46,6 +46,10 @@ pub(super) fn take(state: &mut State, ticket: u64, answer: Result<Accepted, Hand
             }
         }
         (Then::Remove(name), Ok(accepted)) => {
+            // How it is restored; the history keeps it.
+            for line in text::block(&accepted.text).skip(1).filter(|line| !line.trim().is_empty()).take(8) {
+                state.say(Tone::Plain, line);
+            }
             state.say(Tone::Good, first_line(&accepted.text, &format!("{name} is removed")));
         }
         (Then::Remove(name), Err(HandleError::Rejected(Rejected::NotPossible { message })))
