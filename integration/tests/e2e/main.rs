@@ -28,6 +28,7 @@ macro_rules! on_every_engine {
 mod changes;
 mod connect;
 mod controller;
+mod dashboard;
 mod errors;
 mod isolation;
 mod no_engine;
