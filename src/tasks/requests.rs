@@ -177,7 +177,14 @@ impl Tasks {
                     _ => {}
                 }
             }
-            return Ok(Accepted { text: dry_run_text(board), ..Accepted::default() });
+            let mut text = dry_run_text(board);
+            for (task, flaw) in world.sheet.tasks.iter().zip(&world.sheet.flaws) {
+                if let Some(flaw) = flaw {
+                    // Writing to a string cannot fail.
+                    _ = writeln!(text, "  -  {}: {flaw} ({})", task.front.id, task.file);
+                }
+            }
+            return Ok(Accepted { text, ..Accepted::default() });
         }
         let running = self.lock().project.wish == Wish::Run;
         let unfinished = running && !self.lock().project.told_finished;
