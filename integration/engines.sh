@@ -122,8 +122,25 @@ wait_ready() {
     done
 }
 
+# children <pid> <name>: the pids of a process's children of this name.
+children() {
+    local stat
+    for stat in /proc/[0-9]*/stat; do
+        # Fields: pid (comm) state ppid
+        if [[ $(cat "$stat" 2>/dev/null) =~ ^([0-9]+)\ \("$2"\)\ .\ "$1"\  ]]; then echo "${BASH_REMATCH[1]}"; fi
+    done
+}
+
+any_lives() {
+    local pid
+    for pid in "$@"; do
+        ! start_time "$pid" >/dev/null || return 0
+    done
+    return 1
+}
+
 stop_engine() {
-    local engine=$1 pid deadline child
+    local engine=$1 pid pids deadline
     if ! pid=$(own_pid "$engine"); then
         rm -f "$STATE/$engine.pid"
         if ping_engine "$engine" >/dev/null; then
@@ -133,20 +150,16 @@ stop_engine() {
         fi
         return 0
     fi
-    kill -TERM "$pid"
+    # Rootless Podman is a parent that waits and a child in the user namespace that serves; the child does not always
+    # hear of the signal.
+    mapfile -t pids < <(echo "$pid" && children "$pid" podman)
+    kill -TERM "${pids[@]}" 2>/dev/null || true
     # dockerd gives each container 15 s of its own before it ends.
     deadline=$((SECONDS + 45))
-    while own_pid "$engine" >/dev/null; do
+    while any_lives "${pids[@]}"; do
         if [ "$SECONDS" -ge "$deadline" ]; then
             say "$engine: still there after 45 s, killing it"
-            # Rootless Podman is a parent that waits and a child in the user namespace that serves.
-            for child in /proc/[0-9]*/stat; do
-                # Fields of stat: pid (comm) state ppid
-                if [[ $(cat "$child" 2>/dev/null) =~ ^([0-9]+)\ \(podman\)\ .\ "$pid"\  ]]; then
-                    kill -KILL "${BASH_REMATCH[1]}" || true
-                fi
-            done
-            kill -KILL "$pid" || true
+            kill -KILL "${pids[@]}" 2>/dev/null || true
             deadline=$((SECONDS + 45))
         fi
         sleep 0.1
@@ -229,6 +242,56 @@ ensure_subids() {
     echo "$ROOTLESS_USER:$first:65536" >>"$file"
 }
 
+# Name and user id of every process. Some end while they are looked at; a zombie has ended, only its parent has not
+# looked yet.
+living() {
+    { cat /proc/[0-9]*/status 2>/dev/null || true; } | awk '
+        $1 == "Name:" { name = $2 }
+        $1 == "State:" { zombie = $2 == "Z" }
+        $1 == "Uid:" && !zombie { print name, $2 }'
+}
+
+# Podman tells a boot by its runtime directory being empty. Where everything was killed without a boot, the directory
+# names containers, a user namespace and a network that are gone: rootless Podman does not start then, and rootful
+# Podman neither starts nor stops what it believes to run. This does what a boot would have done; what containers and
+# volumes hold is elsewhere.
+forget_last_boot() {
+    local engine=$1 run uid first
+    case $engine in
+        podman)
+            [ -e /run/libpod/alive ] && ! living | grep -x 'conmon 0' >/dev/null || return 0
+            [ -n "$(as_podman ps --quiet --filter status=running 2>/dev/null)" ] || return 0
+            say "podman: forgetting what ran before everything was killed"
+            # Mounts, network namespaces and packet filter rules go with this, although it fails in the end.
+            as_podman stop --all --time 0 >/dev/null 2>&1 || true
+            as_podman container cleanup --all >/dev/null 2>&1 || true
+            rm -rf --one-file-system /run/libpod /run/containers/networks /dev/shm/libpod_lock
+            ;;
+        podman-rootless)
+            uid=$(rootless_uid) && run=/run/user/$uid && [ -e "$run/libpod" ] || return 0
+            first=$(awk -F: -v user="$ROOTLESS_USER" '$1 == user { print $2 }' /etc/subuid)
+            # Its own processes, and those of the ids that it lends to its containers.
+            ! living | awk -v uid="$uid" -v first="$first" '
+                $2 == uid || $2 >= first && $2 < first + 65536 { found = 1 } END { exit !found }' || return 0
+            say "podman-rootless: forgetting what ran before everything was killed"
+            rm -rf --one-file-system "$run"/{containers,libpod,netns,podman,runc,crun} \
+                "/dev/shm/libpod_rootless_lock_$uid"
+            ;;
+    esac
+}
+
+as_podman() { (as_engine podman timeout 60 podman "$@"); }
+
+# A bridge takes its address from its ports, so it changes when containers come and go. Podman's name server answers on
+# the bridge: containers that remember the old address get no answer for 10 to 45 s. With this the bridge tells them.
+# Network namespaces that are made later take it over.
+announce_bridges() {
+    local scope
+    for scope in all default; do
+        [ ! -w "/proc/sys/net/ipv4/conf/$scope/arp_notify" ] || echo 1 >"/proc/sys/net/ipv4/conf/$scope/arp_notify"
+    done
+}
+
 prepare_rootless() {
     local uid
     if ! rootless_uid >/dev/null; then
@@ -293,6 +356,7 @@ start_engine() {
     fi
     # A daemon of ours that does not answer is stuck or still starting: give it up before starting another.
     if own_pid "$engine" >/dev/null; then stop_engine "$engine"; fi
+    forget_last_boot "$engine"
     case $engine in
         docker)
             # dockerd takes any process with the pid in a stale file for the daemon of that file, be it a zombie.
@@ -306,11 +370,13 @@ start_engine() {
             launch docker dockerd --host "unix://$(socket docker)"
             ;;
         podman)
+            announce_bridges
             write_containers_conf
             install -d -m 755 /run/podman
             launch podman "$SELF" exec podman podman system service --time=0 "unix://$(socket podman)"
             ;;
         podman-rootless)
+            announce_bridges
             prepare_rootless
             write_containers_conf
             launch podman-rootless "$SELF" exec podman-rootless \

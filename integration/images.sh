@@ -18,9 +18,19 @@ libnss-wrapper,iproute2,netcat-openbsd,jq"
 procps,curl,ca-certificates,tini"
 )
 
+# Agent CLIs: the npm package of this machine's platform, and the one executable in it that works alone, without node.
+# Pinned, because what they print changes with each release. An image that holds claude may not be published.
+case $(uname -m) in aarch64) NPM_ARCH=arm64 ;; *) NPM_ARCH=x64 ;; esac
+declare -A CLIS=(
+    [codex]="@openai/codex@0.169.0-linux-$NPM_ARCH */bin/codex"
+    [claude]="@anthropic-ai/claude-code-linux-$NPM_ARCH@2.1.330 package/claude"
+)
+
 usage() {
     cat <<'USAGE'
-usage: images.sh [engine...]         build the test images and load them into the engines named (none: all that run)
+usage: images.sh [engine...]         build the test images and load them into the engines named (none: all that run);
+                                     the agent's goes to Docker and rootless Podman only
+       images.sh agent [engine...]   the same for tanuki-test/agent:1 alone
        images.sh trixie [engine...]  the same for tanuki-test/trixie:1, newer engines to run nested (none: docker)
 
 An engine elsewhere is named with its socket: docker@unix:///some/docker.sock, podman@unix:///some/podman.sock
@@ -29,6 +39,7 @@ An engine elsewhere is named with its socket: docker@unix:///some/docker.sock, p
   tanuki-test/postgres:14   the same content, but says it is major version 14 (to test refusals; it need not run)
   tanuki-test/redis:7       same contract as the official image
   tanuki-test/plain:1       git, bash, curl, jq, python3, psql, redis-cli
+  tanuki-test/agent:1       the same with the agent CLIs codex and claude, from npm; without one that cannot be had
 
 TANUKI_TEST_OFFICIAL=1      pull the official postgres and redis images instead and give them these names
 TANUKI_CACHE                where the root file system is kept (default $XDG_CACHE_HOME/tanuki or ~/.cache/tanuki)
@@ -101,6 +112,44 @@ base_tar() {
     echo "$tar"
 }
 
+# --- agent CLIs -------------------------------------------------------------------------------------------------
+
+# Makes the directory that the agent's image is built from. A CLI that cannot be had is left out, and said: the tests
+# that use it will fail.
+agent_directory() {
+    local dir=$CACHE/agent bin=$CACHE/agent/bin cli package file old
+    mkdir -p "$bin"
+    for cli in "${!CLIS[@]}"; do
+        read -r package file <<<"${CLIS[$cli]}"
+        ! grep -qsxF "$cli $package" "$dir/versions" || continue
+        say "getting $package"
+        rm -rf "$dir/$cli.part" "${bin:?}/$cli"
+        mkdir "$dir/$cli.part"
+        old=$(grep -v "^$cli " "$dir/versions" 2>/dev/null || true)
+        if npm_pack "$package" "$dir/$cli.part" >"$CACHE/npm-$cli.log" 2>&1 &&
+            tar -xzO --wildcards -f "$dir/$cli.part"/*.tgz "$file" >"$dir/$cli.part/$cli"; then
+            chmod 755 "$dir/$cli.part/$cli"
+            mv "$dir/$cli.part/$cli" "$bin/$cli"
+            printf '%s\n' "$old" "$cli $package" | grep . | sort >"$dir/versions.part"
+        else
+            tail -n 3 "$CACHE/npm-$cli.log" >&2
+            say "warning: $package cannot be had; tanuki-test/agent:1 goes without $cli"
+            printf '%s\n' "$old" | grep . >"$dir/versions.part" || true
+        fi
+        mv "$dir/versions.part" "$dir/versions"
+        rm -rf "$dir/$cli.part"
+    done
+    cp "$HERE/images/agent/Dockerfile" "$dir/Dockerfile"
+}
+
+npm_pack() {
+    if ! command -v npm >/dev/null; then
+        say "installing npm"
+        apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends npm || return
+    fi
+    npm pack --silent --pack-destination "$2" "$1"
+}
+
 # --- loading: the functions below work on $engine through $sock -----------------------------------------------------
 
 # By curl, because the clients take 50 to 200 ms to start: prints what the engine knows about an image, or nothing.
@@ -134,17 +183,18 @@ tidy() {
     done
 }
 
-# build <image> <suite> <directory> [build options...]
+# build <image> <suite> <directory> [build options...]; the directory is one of ours, or an absolute path
 build() {
-    local image=$1 suite=$2 dir=$HERE/$3 base recipe limits=()
+    local image=$1 suite=$2 dir base recipe limits=()
+    case $3 in /*) dir=$3 ;; *) dir=$HERE/$3 ;; esac
     # Podman 5 raises these limits for a build, which a nested engine may not.
     case $engine in podman*) limits=(--ulimit nofile=1024:1024 --ulimit nproc=4096:4096) ;; esac
     shift 3
     base=tanuki-test/base:$(base_id "$suite")
-    # Names as well as contents, but no path outside the directory.
+    # Names as well as contents, but no path outside the directory. What is big has its version in a small file.
     recipe=$({
         echo "$base $*"
-        cd "$dir" && find . -type f -print0 | sort -z | xargs -0 sha256sum
+        cd "$dir" && find . -type f -size -1024k -print0 | sort -z | xargs -0 sha256sum
     } | sha256sum | cut -c1-12)
     [ "$(recipe_of "$image")" != "$recipe" ] || return 0
     import_base "$suite"
@@ -175,7 +225,11 @@ load_tests() {
         build tanuki-test/redis:7 bookworm images/redis
     fi
     build tanuki-test/plain:1 bookworm images/plain
+    # Engines elsewhere, and rootful Podman, run no agent's tests; a gigabyte each is saved.
+    case $target in docker | podman-rootless) load_agent ;; esac
 }
+
+load_agent() { build tanuki-test/agent:1 bookworm "$CACHE/agent"; }
 
 load_trixie() { build tanuki-test/trixie:1 trixie trixie; }
 
@@ -191,6 +245,10 @@ main() {
             shift
             [ $# -gt 0 ] || set -- docker
             ;;
+        agent)
+            load=load_agent
+            shift
+            ;;
     esac
     targets=("$@")
     if [ $# -eq 0 ]; then
@@ -201,6 +259,7 @@ main() {
     exec 9>"$CACHE/lock"
     flock --timeout 900 9 || die "another images.sh holds $CACHE/lock"
 
+    [ "$load" = load_trixie ] || agent_directory
     for target in "${targets[@]}"; do
         engine=${target%%@*}
         case $target in

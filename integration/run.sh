@@ -11,6 +11,8 @@ SELF=$HERE/$(basename "${BASH_SOURCE[0]}")
 ENGINES=(docker podman podman-rootless)
 # Pinned so that a release of nextest cannot change what a commit's tests say.
 NEXTEST=0.9.143
+# Container and network of hold_names.
+NAMES=tanuki-test-names
 # The engines to stop at the end.
 STARTED=()
 # What a command wants done at the end, before its engines are stopped.
@@ -109,6 +111,33 @@ set_up() {
     "$HERE/engines.sh" up "$@" </dev/null && "$HERE/images.sh" "$@" </dev/null
 }
 
+# Keeps the name server of each Podman running: it ends with the last container that has a network, and one that starts
+# at this moment is left without.
+hold_names() {
+    local engine log
+    for engine in podman podman-rootless; do
+        on_podman "$engine" network exists "$NAMES" || on_podman "$engine" network create "$NAMES" >/dev/null
+        log=$(on_podman "$engine" run --replace --detach --init --name "$NAMES" --network "$NAMES" \
+            localhost/tanuki-test/plain:1 sleep infinity 2>&1) || die "$engine: $log"
+    done
+}
+
+release_names() {
+    local engine
+    for engine in podman podman-rootless; do
+        answers "$engine" || continue
+        on_podman "$engine" rm --force --ignore --time 0 "$NAMES" >/dev/null 2>&1
+        on_podman "$engine" network rm "$NAMES" >/dev/null 2>&1
+    done
+}
+
+# on_podman <engine> <args...>: away from a directory that the rootless user may not see.
+on_podman() {
+    local engine=$1
+    shift
+    (cd / && "$HERE/engines.sh" exec "$engine" podman "$@" </dev/null)
+}
+
 # --- commands ---------------------------------------------------------------------------------------------------
 
 # One build serves all three runs: with another choice of packages cargo would choose other features, and build anew.
@@ -127,6 +156,9 @@ run_tests() {
     cargo nextest run --workspace --profile ci --no-tests fail </dev/null
     cargo test --quiet --doc --workspace </dev/null
     wait "$set_up" || die "not every engine is ready: its tests would not mean anything"
+    "$(target)/debug/leftovers" || die "what earlier tests left cannot be taken away"
+    AT_END+=(release_names)
+    hold_names
     say "tests on engines"
     cargo nextest run --workspace --profile integration --no-tests fail "$@" </dev/null
 }

@@ -42,7 +42,10 @@ services:
 ";
 
 /// Label of objects that a test makes past the program, so that they go even when the test fails.
-const FOREIGN: &str = "tanuki-e2e.project";
+pub const FOREIGN: &str = "tanuki-e2e.project";
+
+/// How the names of the directories of tests begin, among the temporary ones.
+pub const DIRECTORY_PREFIX: &str = "tanuki-e2e-";
 
 /// The program under test: `TANUKI_BIN`, or the one that was built beside the tests.
 pub fn binary() -> PathBuf {
@@ -91,10 +94,10 @@ impl Project {
     /// A git repository that is not yet a project.
     pub async fn empty(engine: Engine) -> Self {
         let runtime = engine.connect().await.unwrap_or_else(|error| panic!("{error}"));
-        let base = tempfile::Builder::new().prefix("tanuki-e2e-").tempdir();
+        let base = tempfile::Builder::new().prefix(DIRECTORY_PREFIX).tempdir();
         let base = base.and_then(|dir| dir.keep().canonicalize());
         let base = base.unwrap_or_else(|error| panic!("no temporary directory: {error}"));
-        let shared = std::env::temp_dir().join("tanuki-e2e-user");
+        let shared = std::env::temp_dir().join(format!("{DIRECTORY_PREFIX}user"));
         for directory in [&shared, &base.join("project"), &base.join("home"), &base.join("run")] {
             make_private(directory);
         }

@@ -72,6 +72,10 @@ pub trait ContainerRuntime: Debug + Send + Sync {
     /// Removes a network; absent is fine. In use is [`ErrorKind::InUse`].
     async fn remove_network(&self, name: &str) -> Result<()>;
 
+    /// Puts a container on a further network, whoever that belongs to; being on it already is fine. The network or
+    /// the container absent is [`ErrorKind::NotFound`].
+    async fn connect_network(&self, name: &str, id: &str) -> Result<()>;
+
     /// Like [`ensure_network`](Self::ensure_network), for a named volume.
     async fn ensure_volume(&self, spec: &VolumeSpec) -> Result<Volume>;
 

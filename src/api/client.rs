@@ -16,8 +16,9 @@ use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
+use super::query;
 use crate::controller::{Envelope, Handle};
-use crate::model::{Accepted, Rejected, Request, Snapshot};
+use crate::model::{Accepted, LogQuery, OutputLine, Rejected, Request, Snapshot};
 
 /// A controller answers from memory; one that takes longer than this hangs.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -83,7 +84,9 @@ impl Client {
     /// The controller cannot be spoken to. A refusal is an `Ok(Err(_))`.
     pub async fn request(&self, request: &Request) -> Result<Result<Accepted, Rejected>, ClientError> {
         let (name, fields) = split(request).map_err(|error| self.protocol(&error))?;
-        let answer = self.within(self.send(Method::POST, &format!("/v1/{name}"), fields)).await?;
+        let path = format!("/v1/{name}");
+        let sending = self.send(Method::POST, &path, fields);
+        let answer = if is_answered_at_once(request) { self.within(sending).await? } else { sending.await? };
         let status = answer.status();
         let body = self.within(self.collect(answer)).await?;
         match status {
@@ -120,6 +123,30 @@ impl Client {
         drop(tokio::spawn(follow(answer, lines, sender)));
         drop(tokio::spawn(forward(self.clone(), inbox)));
         Ok(handle)
+    }
+
+    /// Passes on lines of output, as fast as they are taken, until they end or nobody takes them.
+    async fn logs(&self, query: &LogQuery, sender: &mpsc::Sender<OutputLine>) {
+        let path = format!("/v1/logs?{}", query::write(query));
+        let Ok(mut answer) = self.within(self.send(Method::GET, &path, Vec::new())).await else { return };
+        let mut lines = Lines::default();
+        loop {
+            while let Some(line) = lines.next() {
+                // A line this version cannot read is of a newer controller.
+                let Ok(line) = serde_json::from_slice(&line) else { return };
+                if sender.send(line).await.is_err() {
+                    return;
+                }
+            }
+            tokio::select! {
+                biased;
+                () = sender.closed() => return,
+                frame = answer.frame() => match frame {
+                    Some(Ok(frame)) => lines.push(frame.data_ref().map_or(&[][..], |data| data.as_ref())),
+                    Some(Err(_)) | None => return,
+                },
+            }
+        }
     }
 
     async fn within<T>(&self, work: impl Future<Output = Result<T, ClientError>>) -> Result<T, ClientError> {
@@ -161,6 +188,18 @@ impl Client {
     }
 }
 
+/// Whether a controller answers before what is asked for is done.
+fn is_answered_at_once(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::ServiceStart { .. }
+            | Request::ServiceStop { .. }
+            | Request::ServiceRestart { .. }
+            | Request::Down { .. }
+            | Request::Shutdown {}
+    )
+}
+
 /// A request as the URL's last part and the body.
 fn split(request: &Request) -> Result<(String, Vec<u8>), serde_json::Error> {
     let mut name = String::new();
@@ -194,14 +233,23 @@ async fn follow(mut answer: Response<Incoming>, mut lines: Lines, sender: watch:
     }
 }
 
+/// Passes on what is asked, each on its own connection: an answer may take long.
 async fn forward(client: Client, mut inbox: mpsc::Receiver<Envelope>) {
     while let Some(envelope) = inbox.recv().await {
-        let answer = match client.request(&envelope.request).await {
-            Ok(answer) => answer,
-            Err(error) => Err(Rejected::Failed { message: error.to_string() }),
-        };
-        // Nobody may be waiting any more.
-        let _unheard = envelope.reply.send(answer);
+        let client = client.clone();
+        drop(tokio::spawn(async move {
+            match envelope {
+                Envelope::Request { request, reply } => {
+                    let answer = match client.request(&request).await {
+                        Ok(answer) => answer,
+                        Err(error) => Err(Rejected::Failed { message: error.to_string() }),
+                    };
+                    // Nobody may be waiting any more.
+                    let _unheard = reply.send(answer);
+                }
+                Envelope::Logs { query, lines } => client.logs(&query, &lines).await,
+            }
+        }));
     }
 }
 

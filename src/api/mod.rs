@@ -6,6 +6,7 @@
 mod client;
 mod launch;
 mod lock;
+mod query;
 mod server;
 pub mod socket;
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `GET /v1/snapshot` | the newest [`Snapshot`](crate::model::Snapshot) |
 //! | `GET /v1/watch` | the newest snapshot and every later one, one JSON document per line |
+//! | `GET /v1/logs?service=postgres&follow=true` | [`OutputLine`](crate::model::OutputLine)s, one JSON document per line; the other keys are `agent` (more than once), `run`, `tail`, `since` (milliseconds since 1970) and `raw` |
 //! | `POST /v1/<request>` | 200 with [`Accepted`](crate::model::Accepted), or 409 with [`Rejected`](crate::model::Rejected) |
 //!
 //! `<request>` is a variant of [`Request`](crate::model::Request) in kebab case with its fields as the body:
@@ -15,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Path as UrlPath, State};
+use axum::extract::{Path as UrlPath, RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -26,9 +27,12 @@ use tokio::net::UnixListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::socket;
+use super::{query, socket};
 use crate::controller::{Handle, HandleError};
 use crate::model::{Rejected, Request};
+
+/// Lines of output that are written in one go.
+const LINES_AT_ONCE: usize = 256;
 
 /// Counts clients that are connected, so that a controller knows when nobody is.
 #[derive(Debug, Clone)]
@@ -129,6 +133,7 @@ impl Server {
         let router = Router::new()
             .route("/v1/snapshot", get(snapshot))
             .route("/v1/watch", get(watch))
+            .route("/v1/logs", get(logs))
             .route("/v1/{request}", post(request))
             .with_state(Shared { handle, clients });
         let serving = axum::serve(listener, router);
@@ -161,6 +166,29 @@ async fn watch(State(shared): State<Shared>) -> Response {
         Some((Ok::<_, Infallible>(Bytes::from(line)), (snapshots, client)))
     });
     ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response()
+}
+
+async fn logs(State(shared): State<Shared>, RawQuery(text): RawQuery) -> Response {
+    let query = match query::read(text.as_deref().unwrap_or_default()) {
+        Ok(query) => query,
+        Err(message) => return (StatusCode::BAD_REQUEST, Json(json!({ "error": message }))).into_response(),
+    };
+    let client = shared.clients.enter();
+    let lines = shared.handle.logs(query);
+    // Many lines at once where many are there: a write for each would be most of the work.
+    let chunks = stream::unfold((lines, client), |(mut lines, client)| async move {
+        let mut taken = Vec::new();
+        if lines.recv_many(&mut taken, LINES_AT_ONCE).await == 0 {
+            return None;
+        }
+        let mut chunk = Vec::new();
+        for line in taken {
+            serde_json::to_writer(&mut chunk, &line).ok()?;
+            chunk.push(b'\n');
+        }
+        Some((Ok::<_, Infallible>(Bytes::from(chunk)), (lines, client)))
+    });
+    ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(chunks)).into_response()
 }
 
 async fn request(State(shared): State<Shared>, UrlPath(name): UrlPath<String>, body: Bytes) -> Response {

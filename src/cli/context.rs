@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use tanuki_runtimes::{ContainerRuntime, discover};
 
-use super::daemon::{self, Controller, Setup};
+use super::daemon::{self, Controller, Setup, Wanted};
 use super::engine_error;
 use super::{CliError, Env, Global, Output, Result, Runtime};
+use crate::agents::adapters;
 use crate::api;
 use crate::config::{self, Config, Overrides, ProjectPaths, RuntimeKind, RuntimePreference};
-use crate::model::ServiceSpec;
+use crate::model::{Credentials, ServiceSpec};
 use crate::services::spec::Owner;
 use crate::store::Store;
 
@@ -180,21 +181,31 @@ impl Context {
     async fn setup(&self, project: Project) -> Result<Setup> {
         let runtime = self.engine(&project).await?;
         let (context, paths) = (self.clone(), project.paths.clone());
+        let now = wanted(&project.config);
         Ok(Setup {
             socket: self.usual_socket(&paths),
             project: paths.id(),
             root: project.paths.root,
             state_dir: project.paths.state_dir,
             user_state_dir: self.user_state_dir()?,
+            user_home: self.env.var("HOME").map(PathBuf::from),
             config_files: project.config.files,
             runtime,
             network: project.config.network.name,
-            services: project.config.services,
+            program: self.env.program.clone().unwrap_or_else(|| PathBuf::from("tanuki")),
+            wanted: now,
             reload: Arc::new(move || match context.load(paths.clone()) {
-                Ok(project) => Ok(project.config.services),
+                Ok(project) => Ok(wanted(&project.config)),
                 Err(error) => Err(error.message),
             }),
         })
+    }
+
+    /// Values of the variables that agent CLIs are told of, as this user has them now.
+    pub fn credentials(&self, project: &Project) -> Credentials {
+        let settings = project.config.agents();
+        let names = settings.adapters.values().flat_map(adapters::variables);
+        Credentials(names.filter_map(|name| Some((name.clone(), self.env.var(&name)?.to_owned()))).collect())
     }
 
     /// Warns of what is not wrong with a configuration but should be looked at.
@@ -203,6 +214,11 @@ impl Context {
             out.warning(&warning.to_string());
         }
     }
+}
+
+/// What a configuration wants of a controller.
+fn wanted(config: &Config) -> Wanted {
+    Wanted { services: config.services.clone(), agents: config.agents() }
 }
 
 /// The preference as the search for an engine takes it.

@@ -1,12 +1,12 @@
 //! `tanuki down`: nothing of this project on the engine but its volumes, or not even those.
 
-use std::io::{self, BufRead as _, IsTerminal as _};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use tokio::time::{Instant, timeout_at};
 
+use super::confirm::Question;
 use super::context::Project;
 use super::output::Tone;
 use super::service::settle::{Interrupted, engine_trouble};
@@ -102,9 +102,6 @@ fn late(snapshot: &Snapshot) -> CliError {
 
 /// Asks whether data may go. Without somebody to ask, `--yes` has to say so.
 fn confirm(context: &Context, project: &Project, out: &Output) -> Result<()> {
-    if context.global.yes {
-        return Ok(());
-    }
     let volumes: Vec<&str> = project
         .config
         .services
@@ -116,19 +113,11 @@ fn confirm(context: &Context, project: &Project, out: &Output) -> Result<()> {
         })
         .collect();
     let what = if volumes.is_empty() { "this project's volumes".to_owned() } else { volumes.join(", ") };
-    if !io::stdin().is_terminal() {
-        return Err(CliError::usage("--volumes would delete data, and there is nobody to ask")
-            .cause(format!("it removes {what} with everything in them"))
-            .hint("add --yes if that is meant"));
+    Question {
+        text: format!("Remove {what} with all data? This cannot be undone."),
+        unattended: "--volumes would delete data, and there is nobody to ask".to_owned(),
+        because: format!("it removes {what} with everything in them"),
+        refused: "nothing was removed",
     }
-    out.prompt(&format!("Remove {what} with all data? This cannot be undone. [y/N] "))?;
-    let mut answer = String::new();
-    io::stdin()
-        .lock()
-        .read_line(&mut answer)
-        .map_err(|error| CliError::failed("cannot read the answer").because(&error))?;
-    if matches!(answer.trim(), "y" | "Y" | "yes" | "Yes") {
-        return Ok(());
-    }
-    Err(CliError::failed("nothing was removed").cause("the answer was not yes"))
+    .ask(context, out)
 }

@@ -12,6 +12,7 @@ use tanuki_runtimes::ErrorKind as EngineErrorKind;
 
 use super::text;
 use crate::config::{ConfigError, Diagnostic, Severity};
+use crate::model::Rejected;
 
 /// What a command comes to.
 pub type Result<T = Exit, E = CliError> = std::result::Result<T, E>;
@@ -31,6 +32,8 @@ impl Exit {
     pub const ENGINE: Self = Self(3);
     /// It was not done in time.
     pub const TIMED_OUT: Self = Self(4);
+    /// A run used up all its iterations.
+    pub const LIMIT: Self = Self(5);
 }
 
 impl From<Exit> for ExitCode {
@@ -51,6 +54,8 @@ pub enum ErrorKind {
     Engine,
     /// It was not done in time.
     TimedOut,
+    /// A run used up all its iterations.
+    LimitReached,
     /// Nobody reads the output any more; silent, and no failure.
     BrokenPipe,
 }
@@ -157,6 +162,61 @@ impl CliError {
         }
     }
 
+    /// No agent has this name.
+    pub fn unknown_agent<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        let known: Vec<&str> = known.into_iter().collect();
+        let error = Self::usage(format!("no agent is named '{}'", text::shorten(name, 80)));
+        if known.is_empty() {
+            return error.hint("there are no agents yet; `tanuki spawn <name>` makes one");
+        }
+        match text::nearest(name, known.iter().copied()) {
+            Some(nearest) => error.hint(format!("did you mean '{nearest}'?")),
+            None => error.hint(format!("agents: {}", known.join(", "))),
+        }
+    }
+
+    /// No task has this id.
+    fn unknown_task(id: &str, known: &[String]) -> Self {
+        let error = Self::usage(format!("no task has the id '{}'", text::shorten(id, 80)));
+        match text::nearest(id, known.iter().map(String::as_str)) {
+            Some(nearest) => error.hint(format!("did you mean '{nearest}'?")),
+            None => error.hint("`tanuki task list` shows all tasks"),
+        }
+    }
+
+    /// The controller refused a request.
+    pub fn rejected(rejected: &Rejected) -> Self {
+        match rejected {
+            Rejected::UnknownService { name, known } => {
+                Self::unknown_service(name, known.iter().map(String::as_str))
+            }
+            Rejected::UnknownAgent { name, known } => {
+                Self::unknown_agent(name, known.iter().map(String::as_str))
+            }
+            Rejected::UnknownTask { id, known } => Self::unknown_task(id, known),
+            Rejected::Invalid { message, hint } => {
+                let error = Self::usage(message.clone());
+                if hint.is_empty() { error } else { error.hint(hint.clone()) }
+            }
+            Rejected::Conflicts { message, files } => {
+                let error = Self::failed(message.clone());
+                if files.is_empty() {
+                    return error;
+                }
+                let files: String =
+                    files.iter().map(|file| format!("    {}\n", text::one_line(file))).collect();
+                error.with_detail(format!("  files in conflict:\n{files}"))
+            }
+            Rejected::NotPossible { message } => Self::failed(message.clone()),
+            Rejected::Failed { message } => {
+                Self::failed(message.clone()).hint("the controller's log is .tanuki/state/controller.log")
+            }
+            Rejected::ShuttingDown => {
+                Self::failed("the controller is shutting down").hint("run the command again")
+            }
+        }
+    }
+
     /// How the process ends after this.
     pub fn exit(&self) -> Exit {
         match self.kind {
@@ -164,6 +224,7 @@ impl CliError {
             ErrorKind::Usage => Exit::USAGE,
             ErrorKind::Engine => Exit::ENGINE,
             ErrorKind::TimedOut => Exit::TIMED_OUT,
+            ErrorKind::LimitReached => Exit::LIMIT,
             ErrorKind::BrokenPipe => Exit::DONE,
         }
     }

@@ -6,13 +6,15 @@
 //!
 //! # Exit codes
 //!
-//! 0 done, 1 failed, 2 usage or configuration, 3 engine unavailable, 4 timed out; `plan` ends with 1 when something
-//! is to be done. `service connect` passes on the exit code of the program it ran, and a command that a signal ends
+//! 0 done, 1 failed, 2 usage or configuration, 3 engine unavailable, 4 timed out, 5 limit of iterations reached; `plan`
+//! ends with 1 when something is to be done. `service connect` and `attach` pass on the exit code of the program it ran, and a command that a signal ends
 //! reports 128 plus the signal's number (130 for Ctrl-C).
 
+pub mod agent;
 mod args;
 mod completions;
 mod config;
+mod confirm;
 mod context;
 mod controller;
 pub mod daemon;
@@ -22,13 +24,16 @@ mod engine;
 mod env;
 mod error;
 mod events;
+mod git_transport;
 mod init;
 mod live;
 pub mod output;
 mod plan;
 pub mod render;
+mod role;
 pub mod service;
 mod session;
+mod since;
 mod terminal;
 pub mod text;
 mod up;
@@ -91,9 +96,25 @@ async fn command_future(context: &Context, command: &Command, out: &Output) -> R
         Command::Up(args) => up::run(context, args, out).await,
         Command::Down(args) => down::run(context, args, out).await,
         Command::Service(args) => service::run(context, args, out).await,
+        Command::Spawn(args) => agent::spawn(context, args, out).await,
+        Command::List(args) => agent::list(context, args, out).await,
+        Command::Status(args) => agent::status(context, args, out).await,
+        Command::Run(args) => agent::run(context, args, out).await,
+        Command::Runs(args) => agent::runs(context, args, out).await,
+        Command::Logs(args) => agent::logs(context, args, out).await,
+        Command::Attach(args) => agent::attach(context, args, out).await,
+        Command::Start(args) => agent::start(context, args, out).await,
+        Command::Stop(args) => agent::stop(context, args, out).await,
+        Command::Restart(args) => agent::restart(context, args, out).await,
+        Command::Remove(args) => agent::remove(context, args, out).await,
+        Command::Diff(args) => agent::diff(context, args, out).await,
+        Command::Merge(args) => agent::merge(context, args, out).await,
+        Command::Undo(args) => agent::undo(context, args, out).await,
+        Command::Role(args) => role::run(context, args, out).await,
         Command::Events(args) => events::run(context, args, out).await,
         Command::Completions(args) => completions::run(args, out),
         Command::Controller(args) => controller::run(context, args).await,
+        Command::GitTransport(args) => git_transport::run(context, args, out).await,
     }
 }
 

@@ -33,6 +33,10 @@ pub enum Tone {
     Bad,
     /// Beside the point.
     Faint,
+    /// What the rest is about.
+    Strong,
+    /// Says where one is.
+    Note,
     /// Nothing in particular.
     Plain,
 }
@@ -44,6 +48,8 @@ impl Tone {
             Self::Warning => AnsiColor::Yellow.on_default(),
             Self::Bad => AnsiColor::Red.on_default().bold(),
             Self::Faint => Style::new().dimmed(),
+            Self::Strong => Style::new().bold(),
+            Self::Note => AnsiColor::Cyan.on_default(),
             Self::Plain => Style::new(),
         }
     }

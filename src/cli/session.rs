@@ -62,6 +62,38 @@ impl Session {
         Ok(self.handle.request(request).await?)
     }
 
+    /// What speaks to the controller.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Waits for the answer to a request, and hands each snapshot to `watch` meanwhile. The inner error is `watch`'s.
+    async fn answer(
+        &self,
+        request: &Request,
+        watch: &mut impl FnMut(&Snapshot) -> Result<()>,
+    ) -> Result<Result<Accepted>, HandleError> {
+        let mut snapshots = self.snapshots();
+        let mut answer = std::pin::pin!(self.handle.request(request.clone()));
+        let mut open = true;
+        loop {
+            tokio::select! {
+                biased;
+                accepted = &mut answer => return accepted.map(Ok),
+                changed = snapshots.changed(), if open => match changed {
+                    Ok(()) => {
+                        let snapshot = Arc::clone(&snapshots.borrow_and_update());
+                        if let Err(error) = watch(&snapshot) {
+                            return Ok(Err(error));
+                        }
+                    }
+                    // Whether the answer still comes is told by the answer.
+                    Err(_gone) => open = false,
+                },
+            }
+        }
+    }
+
     /// Ends the connection, and the controller where it runs inside the command.
     pub async fn finish(self) {
         if let Some(controller) = self.inline {
@@ -98,11 +130,21 @@ impl Context {
 
     /// Asks the controller for something; one that goes away meanwhile is replaced and asked again.
     pub async fn ask(&self, project: &Project, request: &Request) -> Result<(Session, Accepted)> {
+        self.ask_watching(project, request, |_snapshot| Ok(())).await
+    }
+
+    /// Like [`Context::ask`], for what takes its time: `watch` is handed every snapshot until there is an answer.
+    pub async fn ask_watching(
+        &self,
+        project: &Project,
+        request: &Request,
+        mut watch: impl FnMut(&Snapshot) -> Result<()>,
+    ) -> Result<(Session, Accepted)> {
         let mut tries = TRIES;
         loop {
             let session = self.controller(project).await?;
-            match session.handle.request(request.clone()).await {
-                Ok(accepted) => return Ok((session, accepted)),
+            match session.answer(request, &mut watch).await {
+                Ok(answer) => return Ok((session, answer?)),
                 Err(HandleError::Gone | HandleError::Rejected(Rejected::ShuttingDown)) if tries > 0 => {
                     tries -= 1;
                     session.finish().await;
@@ -259,10 +301,7 @@ async fn first_look(mut snapshots: watch::Receiver<Arc<Snapshot>>, project: &Pro
 impl From<HandleError> for CliError {
     fn from(error: HandleError) -> Self {
         match &error {
-            HandleError::Rejected(Rejected::UnknownService { name, known }) => {
-                Self::unknown_service(name, known.iter().map(String::as_str))
-            }
-            HandleError::Rejected(_) => Self::failed(error.to_string()),
+            HandleError::Rejected(rejected) => Self::rejected(rejected),
             HandleError::Gone => Self::failed("the controller ended before it answered")
                 .hint("its log is .tanuki/state/controller.log; run the command again"),
         }

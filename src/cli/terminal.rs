@@ -8,7 +8,7 @@ use std::pin::pin;
 
 use futures_util::StreamExt as _;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
-use tanuki_runtimes::{Interactive, StreamKind, TtySize};
+use tanuki_runtimes::{ContainerRuntime, ExecSpec, Interactive, StreamKind, TtySize};
 use tokio::io::{AsyncWriteExt as _, Interest};
 use tokio::net::unix::pipe;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use super::{CliError, Exit, Output, Result};
 
 /// What a terminal that does not tell its size is taken for.
-pub(super) const USUAL_SIZE: TtySize = TtySize { columns: 80, rows: 24 };
+const USUAL_SIZE: TtySize = TtySize { columns: 80, rows: 24 };
 
 /// Pieces of input that may wait for the program to read them.
 const INPUT_QUEUE: usize = 16;
@@ -73,6 +73,24 @@ pub(super) async fn nobody_reads() {
     if stdout.ready(Interest::ERROR).await.is_err() {
         std::future::pending::<()>().await;
     }
+}
+
+/// Runs a program in a container on the process's streams, until it ends; returns its exit code. With `tty` it has a
+/// terminal of its own, of the size of the user's.
+///
+/// # Errors
+///
+/// The program could not be started; and as [`connect`].
+pub(super) async fn exec(
+    engine: &dyn ContainerRuntime,
+    container: &str,
+    command: &ExecSpec,
+    tty: bool,
+    out: &Output,
+) -> Result {
+    let size = tty.then(|| size().unwrap_or(USUAL_SIZE));
+    let program = engine.exec_interactive(container, command, size).await?;
+    connect(program, tty, out).await
 }
 
 /// Connects the process's streams to a program that runs in a container, until it ends; returns its exit code.

@@ -5,18 +5,31 @@ use std::sync::Arc;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::model::{Accepted, Rejected, Request, Snapshot};
+use crate::model::{Accepted, LogQuery, OutputLine, Rejected, Request, Snapshot};
 
 /// Requests that may wait to be taken before senders wait too.
 const QUEUE: usize = 64;
 
-/// A request on its way, with where its answer goes.
+/// Lines of output that may wait to be taken before who sends them waits too.
+const LINES: usize = 1024;
+
+/// What is asked of a controller, with where the answer goes. Nobody may be listening any more.
 #[derive(Debug)]
-pub struct Envelope {
-    /// What is asked.
-    pub request: Request,
-    /// Where the answer goes; nobody may be listening any more.
-    pub reply: oneshot::Sender<Result<Accepted, Rejected>>,
+pub enum Envelope {
+    /// Do something.
+    Request {
+        /// What is asked.
+        request: Request,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<Accepted, Rejected>>,
+    },
+    /// Send output.
+    Logs {
+        /// Whose, and which part.
+        query: LogQuery,
+        /// Where its lines go; dropped when all are sent.
+        lines: mpsc::Sender<OutputLine>,
+    },
 }
 
 /// Why a request got no good answer.
@@ -66,8 +79,18 @@ impl Handle {
     /// [`HandleError::Rejected`] when the controller refuses, [`HandleError::Gone`] when it does not answer.
     pub async fn request(&self, request: Request) -> Result<Accepted, HandleError> {
         let (reply, answer) = oneshot::channel();
-        self.requests.send(Envelope { request, reply }).await.map_err(|_gone| HandleError::Gone)?;
+        self.requests.send(Envelope::Request { request, reply }).await.map_err(|_gone| HandleError::Gone)?;
         answer.await.map_err(|_gone| HandleError::Gone)?.map_err(HandleError::Rejected)
+    }
+
+    /// Output of agents or a service, as it is asked for. Ends when all is sent, or with the controller; dropping the
+    /// receiver ends the sending. What is not taken makes the sender wait.
+    pub fn logs(&self, query: LogQuery) -> mpsc::Receiver<OutputLine> {
+        let (lines, receiver) = mpsc::channel(LINES);
+        let requests = self.requests.clone();
+        // Where the controller is gone, the lines end at once.
+        drop(tokio::spawn(async move { requests.send(Envelope::Logs { query, lines }).await }));
+        receiver
     }
 
     /// The newest snapshot, and every later one. Clone what is needed out at once; never hold a borrow over an await.

@@ -23,7 +23,7 @@ use crate::services::kind::Key;
 use crate::store::Wish;
 
 /// Meta key: `keep` or `volumes` while the project is to have nothing on the engine.
-pub(super) const META_DOWN: &str = "down";
+pub const META_DOWN: &str = "down";
 /// Meta key: counts requests about the project as a whole.
 pub(super) const META_GENERATION: &str = "generation";
 
@@ -281,7 +281,7 @@ impl Services {
     /// Network and volumes: they go once nothing uses them and a person asked.
     pub(super) async fn reconcile_project(self: &Arc<Self>, world: &World) -> Result<Next, PassError> {
         let down = self.deps.store.meta(META_DOWN).map_err(PassError::new)?.unwrap_or_default();
-        if down.is_empty() || !world.containers.is_empty() {
+        if down.is_empty() || !world.containers.is_empty() || world.others > 0 {
             return Ok(Next::Settled);
         }
         let generation = self.project_generation()?;
@@ -376,8 +376,8 @@ impl Services {
     }
 }
 
-/// Whose it is, and what to do about it.
-fn name_taken(error: &Error, holder: &Holder) -> String {
+/// Whose a name is that was wanted, and what to do about it.
+pub fn name_taken(error: &Error, holder: &Holder) -> String {
     let name = holder.name.clone().unwrap_or_else(|| error.subject.clone());
     match (holder.labels.get(LabelKey::MANAGED), holder.labels.get(LabelKey::PROJECT_PATH)) {
         (Some("true"), Some(path)) => format!("the name {name} belongs to the Tanuki project in {path}"),

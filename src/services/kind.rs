@@ -13,16 +13,14 @@ use super::observe::{self, World};
 use super::plan::{self, Seen, SeenImage};
 use super::ports::{Claimant, PortBook};
 use super::record::{Memory, Record};
+use super::report::record_event;
 use super::spec::{self, Owner};
 use crate::controller::{Clock, Kind, Next, PassError, Publisher, Wake, Waker};
 use crate::model::{
     ConditionStatus, ContainerPhase, Desired, EventType, HealthWord, HostPort, ImageFacts, LabelKey, Names,
-    ObservedContainer, ServiceSpec, ServiceState, Snapshot, Time, VolumeMount, VolumeSource,
+    ObjectKind, ObservedContainer, ServiceSpec, ServiceState, Snapshot, Time, VolumeMount, VolumeSource,
 };
 use crate::store::{Store, StoreError, Wish};
-
-/// Events a snapshot carries.
-const EVENTS: usize = 100;
 
 /// What is looked at in one pass.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,7 +66,7 @@ impl Services {
     ///
     /// The store failed.
     pub fn new(deps: Deps, specs: BTreeMap<String, ServiceSpec>) -> Result<Arc<Self>, StoreError> {
-        let events = deps.store.events(u32::try_from(EVENTS).unwrap_or(u32::MAX))?;
+        let events = deps.store.events(u32::try_from(super::report::EVENTS).unwrap_or(u32::MAX))?;
         deps.publisher.update(|snapshot| snapshot.events = events);
         let memory = Mutex::new(Memory { specs, records: BTreeMap::new() });
         Ok(Arc::new(Self { deps, memory }))
@@ -117,6 +115,12 @@ impl Services {
             (EngineObject::Network | EngineObject::Volume, action, _)
                 if action == EventAction::Other
                     || event.name.as_ref().is_some_and(|name| !self.uses(name)) => {}
+            // Not a service's: what it may hold is the network.
+            (EngineObject::Container, action, _) if !is_service(event) => {
+                if action == EventAction::Removed {
+                    self.deps.waker.wake(Wake::Key(Key::Project));
+                }
+            }
             (EngineObject::Container, action, Some(name)) => {
                 if let Some(record) = self.lock().records.get_mut(name) {
                     record.stale = true;
@@ -153,15 +157,7 @@ impl Services {
 
     /// Records that something happened, in the store and in the snapshot.
     pub(super) fn record_event(&self, kind: EventType, object: &str, reason: &str, message: &str) {
-        match self.deps.store.add_event(self.now(), kind, object, reason, message) {
-            Ok(event) => self.deps.publisher.update(|snapshot| {
-                snapshot.events.retain(|old| old.id != event.id);
-                snapshot.events.push(event);
-                let excess = snapshot.events.len().saturating_sub(EVENTS);
-                snapshot.events.drain(..excess);
-            }),
-            Err(error) => tracing::warn!(%error, object, reason, message, "cannot record an event"),
-        }
+        record_event(&self.deps.store, &self.deps.publisher, self.now(), (kind, object, reason, message));
     }
 
     pub(super) fn wish(&self, name: &str) -> Result<Wish, PassError> {
@@ -290,6 +286,11 @@ impl Services {
         }
         Ok(assigned)
     }
+}
+
+/// Whether a container's event is about a service: said so, or not said.
+fn is_service(event: &Event) -> bool {
+    event.labels.get(LabelKey::KIND).is_none_or(|kind| kind == ObjectKind::Service.to_string())
 }
 
 #[async_trait]

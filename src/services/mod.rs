@@ -19,6 +19,7 @@ mod kind;
 mod look;
 pub mod names;
 pub mod observe;
+pub mod output;
 pub mod plan;
 pub mod ports;
 pub mod probe;
@@ -31,6 +32,8 @@ pub mod spec;
 mod status;
 mod table;
 
+pub use execute::{META_DOWN, name_taken};
 pub use kind::{Deps, Key, Services};
 pub use look::{Looked, look};
-pub use sources::follow_engine;
+pub use report::{record_event, set_condition};
+pub use sources::{follow_engine, follow_engine_with};

@@ -16,6 +16,8 @@ pub struct World {
     pub containers: BTreeMap<String, ObservedContainer>,
     /// The others that claim the name of one of those: two programs must never share one service's data.
     pub surplus: BTreeMap<String, Vec<ObservedContainer>>,
+    /// How many other containers of the project there are: agents' ones.
+    pub others: usize,
     /// Names of the project's networks.
     pub networks: Vec<String>,
     /// The project's volumes by name on the engine.
@@ -42,6 +44,7 @@ pub async fn world(runtime: &dyn ContainerRuntime, owner: &Owner) -> Result<Worl
 fn from_listing(listing: Listing) -> World {
     let mut containers = BTreeMap::new();
     let mut surplus: BTreeMap<String, Vec<ObservedContainer>> = BTreeMap::new();
+    let mut others = 0;
     for container in listing.containers {
         let (Some(kind), Some(name)) =
             (container.labels.get(LabelKey::KIND), container.labels.get(LabelKey::NAME))
@@ -58,6 +61,8 @@ fn from_listing(listing: Listing) -> World {
             if let Some(other) = other {
                 surplus.entry(name).or_default().push(other);
             }
+        } else {
+            others += 1;
         }
     }
     let volumes = listing
@@ -71,6 +76,7 @@ fn from_listing(listing: Listing) -> World {
     World {
         containers,
         surplus,
+        others,
         networks: listing.networks.into_iter().map(|network| network.name).collect(),
         volumes,
     }

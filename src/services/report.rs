@@ -4,10 +4,56 @@ use super::kind::Services;
 use super::plan::Wanted;
 use super::record::Failure;
 use super::status;
-use crate::controller::Next;
+use crate::controller::{Next, Publisher};
 use crate::model::{
     Condition, ConditionStatus, EventType, ObservedContainer, ServicePlan, ServiceState, ServiceStatus,
+    Snapshot, Time,
 };
+use crate::store::Store;
+
+/// Events a snapshot carries.
+pub(super) const EVENTS: usize = 100;
+
+/// Records that something happened, as (type, object, reason, message), in the store and in the snapshot.
+pub fn record_event(
+    store: &Store,
+    publisher: &Publisher<Snapshot>,
+    now: Time,
+    (kind, object, reason, message): (EventType, &str, &str, &str),
+) {
+    match store.add_event(now, kind, object, reason, message) {
+        Ok(event) => publisher.update(|snapshot| {
+            snapshot.events.retain(|old| old.id != event.id);
+            snapshot.events.push(event);
+            let excess = snapshot.events.len().saturating_sub(EVENTS);
+            snapshot.events.drain(..excess);
+        }),
+        Err(error) => tracing::warn!(%error, object, reason, message, "cannot record an event"),
+    }
+}
+
+/// Says how something about the project as a whole is, in the snapshot's conditions.
+pub fn set_condition(
+    publisher: &Publisher<Snapshot>,
+    now: Time,
+    (kind, status, reason, message): (&str, ConditionStatus, &str, &str),
+    generation: u64,
+) {
+    publisher.update(|snapshot| {
+        let old = snapshot.conditions.iter().find(|old| old.kind == kind);
+        let last_transition = old.filter(|old| old.status == status).map_or(now, |old| old.last_transition);
+        snapshot.conditions.retain(|old| old.kind != kind);
+        snapshot.conditions.push(Condition {
+            kind: kind.to_owned(),
+            status,
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+            last_transition,
+            observed_generation: generation,
+        });
+        snapshot.conditions.sort_by(|a, b| a.kind.cmp(&b.kind));
+    });
+}
 
 impl Services {
     pub(super) fn publish(
@@ -88,21 +134,7 @@ impl Services {
         generation: u64,
     ) {
         let now = self.now();
-        self.deps.publisher.update(|snapshot| {
-            let old = snapshot.conditions.iter().find(|old| old.kind == kind);
-            let last_transition =
-                old.filter(|old| old.status == status).map_or(now, |old| old.last_transition);
-            snapshot.conditions.retain(|old| old.kind != kind);
-            snapshot.conditions.push(Condition {
-                kind: kind.to_owned(),
-                status,
-                reason: reason.to_owned(),
-                message: message.to_owned(),
-                last_transition,
-                observed_generation: generation,
-            });
-            snapshot.conditions.sort_by(|a, b| a.kind.cmp(&b.kind));
-        });
+        set_condition(&self.deps.publisher, now, (kind, status, reason, message), generation);
     }
 
     /// The configuration on disk is good, or not; a bad one changes nothing but this.

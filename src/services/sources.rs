@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use tanuki_runtimes::EventFilter;
+use tanuki_runtimes::{Event, EventFilter};
 use tokio_util::sync::CancellationToken;
 
 use super::Services;
@@ -22,6 +22,19 @@ const RETRY: [Duration; 5] = [
 /// Follows the engine's events until `shutdown`. Subscribes first and has everything listed after, and again whenever
 /// the stream ends: what happened in between is found by looking.
 pub async fn follow_engine(services: Arc<Services>, shutdown: CancellationToken) {
+    follow_engine_with(services, |_event| {}, shutdown).await;
+}
+
+/// The same, with another kind that listens: to each event, and to `None` where everything has to be listed again.
+pub async fn follow_engine_with(
+    services: Arc<Services>,
+    also: impl Fn(Option<&Event>) + Send + Sync,
+    shutdown: CancellationToken,
+) {
+    let listed_again = || {
+        services.deps.waker.wake(Wake::All);
+        also(None);
+    };
     let work = async {
         let mut failures = 0;
         loop {
@@ -29,17 +42,20 @@ pub async fn follow_engine(services: Arc<Services>, shutdown: CancellationToken)
             match services.deps.runtime.events(&filter).await {
                 Ok(mut events) => {
                     failures = 0;
-                    services.deps.waker.wake(Wake::All);
+                    listed_again();
                     while let Some(event) = events.next().await {
                         match event {
-                            Ok(event) => services.on_event(&event),
+                            Ok(event) => {
+                                services.on_event(&event);
+                                also(Some(&event));
+                            }
                             Err(error) => {
                                 tracing::warn!(%error, "the engine's events ended");
                                 break;
                             }
                         }
                     }
-                    services.deps.waker.wake(Wake::All);
+                    listed_again();
                 }
                 Err(error) => tracing::debug!(%error, "cannot follow the engine's events"),
             }

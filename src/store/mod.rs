@@ -4,6 +4,8 @@
 //! engine. Losing the file loses wishes and history, never data: containers, volumes and branches are found again by
 //! their labels and refs.
 
+mod agents;
+mod runs;
 mod tasks;
 
 use std::fs::{OpenOptions, Permissions};
@@ -16,6 +18,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 use thiserror::Error;
 
 use crate::model::{Desired, EventRecord, EventType, Time};
+
+pub use agents::{AgentRow, Claim, Stage};
+pub use runs::StoredRun;
 
 /// Version of the tables. Raised with each change that an older binary could not read.
 const SCHEMA: i64 = 2;

@@ -240,6 +240,10 @@ impl ContainerRuntime for Docker {
         objects::remove_network(self, name).await
     }
 
+    async fn connect_network(&self, name: &str, id: &str) -> Result<()> {
+        objects::connect_network(self, name, id).await
+    }
+
     async fn ensure_volume(&self, spec: &VolumeSpec) -> Result<Volume> {
         objects::ensure_volume(self, spec).await
     }

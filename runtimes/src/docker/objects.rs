@@ -7,10 +7,13 @@ use tokio::sync::Mutex;
 
 use super::errors::{Failure, name_taken};
 use super::{Docker, QUICK, SLOW, check_name, convert, http};
-use crate::{Error, ErrorKind, Labels, Network, NetworkSpec, Result, Volume, VolumeSpec};
+use crate::{
+    ContainerRuntime as _, Error, ErrorKind, Labels, Network, NetworkSpec, Result, Volume, VolumeSpec,
+};
 
 const MAKE_NETWORK: &str = "create network";
 const REMOVE_NETWORK: &str = "remove network";
+const CONNECT_NETWORK: &str = "put a container on network";
 const MAKE_VOLUME: &str = "create volume";
 const REMOVE_VOLUME: &str = "remove volume";
 
@@ -95,6 +98,23 @@ pub(super) async fn remove_network(docker: &Docker, name: &str) -> Result<()> {
         remove_by_id(docker, &network.id).await.map_err(fail)?;
     }
     Ok(())
+}
+
+pub(super) async fn connect_network(docker: &Docker, name: &str, id: &str) -> Result<()> {
+    check_name(CONNECT_NETWORK, name)?;
+    let path = format!("/networks/{name}/connect");
+    let mut call = http::Call::post(&path, &[], Some(json!({ "Container": id })));
+    call.headers = Some(SLOW);
+    match http::send(&docker.target, call).await {
+        Ok(_connected) => Ok(()),
+        // Refused with one code for several reasons; only this one is no trouble.
+        Err(_refused)
+            if docker.inspect(id).await.is_ok_and(|found| found.networks.iter().any(|on| on == name)) =>
+        {
+            Ok(())
+        }
+        Err(failure) => Err(failure.into_error(CONNECT_NETWORK, name)),
+    }
 }
 
 async fn remove_by_id(docker: &Docker, id: &str) -> Result<(), Failure> {

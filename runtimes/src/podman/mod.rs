@@ -88,6 +88,9 @@ pub struct Podman {
     /// Learned from a refused create: the engine does not tell whether it has an init binary.
     no_init: AtomicBool,
     probes: Probes,
+    /// Held while a container is created whose user keeps its ids: Podman 4 looks them up in a way that two requests
+    /// at once crash (libsubid, a segmentation fault of the whole service).
+    keep_id: tokio::sync::Mutex<()>,
 }
 
 impl Podman {
@@ -105,6 +108,7 @@ impl Podman {
             info: OnceCell::new(),
             no_init: AtomicBool::new(false),
             probes: Probes::default(),
+            keep_id: tokio::sync::Mutex::default(),
         })
     }
 
@@ -266,6 +270,22 @@ impl ContainerRuntime for Podman {
         self.drop_network(name).await
     }
 
+    async fn connect_network(&self, name: &str, id: &str) -> Result<()> {
+        let target = Target::new(&["networks", name, "connect"]);
+        let body = json!({ "container": id }).to_string().into_bytes();
+        let asked = async { self.client.send(Method::POST, &target, Some(body)).await?.bytes().await };
+        match within(START, asked).await {
+            Ok(_connected) => Ok(()),
+            // Refused with one code for several reasons; only this one is no trouble.
+            Err(_refused)
+                if self.inspect(id).await.is_ok_and(|found| found.networks.iter().any(|on| on == name)) =>
+            {
+                Ok(())
+            }
+            Err(failure) => Err(failure.at("put a container on network", name)),
+        }
+    }
+
     async fn ensure_volume(&self, spec: &VolumeSpec) -> Result<Volume> {
         self.make_volume(spec).await
     }
@@ -293,6 +313,7 @@ impl ContainerRuntime for Podman {
         let Some(image) = self.local_image(&spec.image).await? else {
             return refuse(ErrorKind::ImageMissing, format!("there is no image {}", spec.image));
         };
+        let _one_at_a_time = if spec.keep_id { Some(self.keep_id.lock().await) } else { None };
         self.post_create(spec, &image, &engine).await
     }
 

@@ -1,5 +1,7 @@
 //! A project's controller, put together: store, kinds, sources, socket. In this process, until it is told to end.
 
+mod answer;
+mod logs;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -12,16 +14,17 @@ use std::time::Duration;
 
 use tanuki_runtimes::ContainerRuntime;
 use thiserror::Error;
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::agents::runs::{self, Runs};
+use crate::agents::{self, Agents, Layout};
 use crate::api::{Clients, Lock, Server};
-use crate::controller::{self, Clock, Envelope, Handle, Options, Publisher, SystemClock, Waker};
+use crate::controller::{self, Clock, Handle, Options, Publisher, SystemClock, Waker};
 use crate::model::{
-    ControllerInfo, Desired, EngineSummary, ProjectId, ProjectStatus, Rejected, Request, ServiceSpec,
+    AgentSettings, AgentState, ControllerInfo, Desired, EngineSummary, ProjectId, ProjectStatus, ServiceSpec,
     ServiceState, Snapshot,
 };
 use crate::services::names::{self, ClaimFile};
@@ -33,8 +36,17 @@ use crate::store::Store;
 /// How long nothing may be wanted and nobody connected before a controller ends by itself.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// Reads the services from the configuration again; an error is for people.
-pub type Reload = Arc<dyn Fn() -> Result<BTreeMap<String, ServiceSpec>, String> + Send + Sync>;
+/// Reads the configuration again; an error is for people.
+pub type Reload = Arc<dyn Fn() -> Result<Wanted, String> + Send + Sync>;
+
+/// What a configuration wants of a controller.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// Shared services by name.
+    pub services: BTreeMap<String, ServiceSpec>,
+    /// Everything that concerns agents and tasks.
+    pub agents: AgentSettings,
+}
 
 /// What a controller is put together from.
 #[derive(Clone)]
@@ -47,6 +59,8 @@ pub struct Setup {
     pub state_dir: PathBuf,
     /// This user's state, shared by all projects.
     pub user_state_dir: PathBuf,
+    /// The user's home: agents get copies of sign-ins that are there.
+    pub user_home: Option<PathBuf>,
     /// The controller's socket.
     pub socket: PathBuf,
     /// Files whose change means that the configuration is read again.
@@ -55,9 +69,11 @@ pub struct Setup {
     pub runtime: Arc<dyn ContainerRuntime>,
     /// Base name of the network.
     pub network: String,
-    /// The services now.
-    pub services: BTreeMap<String, ServiceSpec>,
-    /// The services after a change.
+    /// This program's own file.
+    pub program: PathBuf,
+    /// What the configuration wants now.
+    pub wanted: Wanted,
+    /// The same after a change.
     pub reload: Reload,
 }
 
@@ -95,7 +111,8 @@ pub struct Controller {
     clients: Clients,
     shutdown: CancellationToken,
     tasks: TaskTracker,
-    ended: JoinHandle<()>,
+    runs: Arc<Runs>,
+    ended: [JoinHandle<()>; 2],
     _lock: Lock,
 }
 
@@ -121,10 +138,37 @@ pub async fn start(setup: Setup) -> Result<Option<Controller>, StartError> {
         &claims,
         &owner,
         &setup.network,
-        setup.services.values(),
+        setup.wanted.services.values(),
     )
     .await?;
     let publisher = Publisher::new(first_snapshot(&setup, clock.as_ref()));
+    let Wanted { services: specs, agents: settings } = setup.wanted.clone();
+    let agents_waker = Waker::default();
+    let agents = Agents::new(
+        agents::Deps {
+            runtime: Arc::clone(&setup.runtime),
+            store: Arc::clone(&store),
+            clock: Arc::clone(&clock),
+            owner: owner.clone(),
+            names: names.clone(),
+            layout: Layout::new(&setup.root, &setup.state_dir),
+            program: setup.program,
+            publisher: publisher.clone(),
+            waker: agents_waker.clone(),
+        },
+        settings,
+        specs.clone(),
+    )?;
+    let runs = Runs::new(runs::Deps {
+        ground: Arc::clone(&agents) as Arc<dyn agents::Ground>,
+        runtime: Arc::clone(&setup.runtime),
+        store: Arc::clone(&store),
+        publisher: publisher.clone(),
+        clock: Arc::clone(&clock),
+        project: setup.root.clone(),
+        user_home: setup.user_home.clone(),
+        free_memory: runs::free_memory,
+    });
     let waker = Waker::default();
     let deps = Deps {
         runtime: Arc::clone(&setup.runtime),
@@ -136,20 +180,35 @@ pub async fn start(setup: Setup) -> Result<Option<Controller>, StartError> {
         publisher: publisher.clone(),
         waker: waker.clone(),
     };
-    let services = Services::new(deps, setup.services.clone())?;
+    let services = Services::new(deps, specs)?;
     services.on_config(None);
 
     let shutdown = CancellationToken::new();
     let tasks = TaskTracker::new();
     let clients = Clients::default();
     let (handle, inbox) = Handle::new(publisher.subscribe());
-    let kind = Arc::new(Arc::clone(&services));
-    let ended = tokio::spawn(controller::run(kind, waker, Options::default(), shutdown.clone()));
-    tasks.spawn(services::follow_engine(Arc::clone(&services), shutdown.clone()));
+    let kinds =
+        Kinds { services: Arc::clone(&services), agents: Arc::clone(&agents), runs: Arc::clone(&runs) };
+    let (all, agents_only) = (Arc::new(Arc::clone(&services)), Arc::new(Arc::clone(&agents)));
+    let ended = [
+        tokio::spawn(controller::run(all, waker, Options::default(), shutdown.clone())),
+        tokio::spawn(controller::run(agents_only, agents_waker, Options::default(), shutdown.clone())),
+    ];
+    tasks.spawn(services::follow_engine_with(
+        services,
+        {
+            let agents = Arc::clone(&agents);
+            move |event| agents.on_event(event)
+        },
+        shutdown.clone(),
+    ));
+    tasks.spawn(agents::follow_services(agents, shutdown.clone()));
+    runs.recover()?;
+    tasks.spawn(Arc::clone(&runs).follow_agents(shutdown.clone()));
     tasks.spawn(introduce(setup.runtime, publisher));
     let reload = Arc::clone(&setup.reload);
-    tasks.spawn(answer(inbox, reload, Arc::clone(&services), shutdown.clone()));
-    tasks.spawn(watch::follow_config(setup.config_files, setup.reload, services, shutdown.clone()));
+    tasks.spawn(answer::answer(inbox, reload, kinds.clone(), tasks.clone(), shutdown.clone()));
+    tasks.spawn(watch::follow_config(setup.config_files, setup.reload, kinds, shutdown.clone()));
     let serving = server.serve(handle.clone(), clients.clone(), shutdown.clone());
     tasks.spawn(async move {
         if let Err(error) = serving.await {
@@ -157,7 +216,7 @@ pub async fn start(setup: Setup) -> Result<Option<Controller>, StartError> {
         }
     });
     tasks.close();
-    Ok(Some(Controller { handle, clients, shutdown, tasks, ended, _lock: lock }))
+    Ok(Some(Controller { handle, clients, shutdown, tasks, runs, ended, _lock: lock }))
 }
 
 impl Controller {
@@ -166,7 +225,10 @@ impl Controller {
         self.shutdown.cancel();
         // Each ends with the token; a stuck one must not keep the process.
         let _ended = timeout(Duration::from_secs(10), async {
-            let _passes = self.ended.await;
+            for loop_ended in self.ended {
+                let _passes = loop_ended.await;
+            }
+            self.runs.detach().await;
             self.tasks.wait().await;
         })
         .await;
@@ -201,40 +263,18 @@ fn is_quiet(snapshot: &Snapshot) -> bool {
             ServiceState::Stopped => service.desired != Desired::Running,
             _ => false,
         })
+        // A container that only waits needs nobody; a run does, and so does whatever is not finished.
+        && snapshot.agents.values().all(|agent| {
+            agent.run.is_none() && !matches!(agent.state, AgentState::Creating | AgentState::Removing)
+        })
 }
 
-async fn answer(
-    mut inbox: mpsc::Receiver<Envelope>,
-    reload: Reload,
+/// The kinds a controller keeps.
+#[derive(Debug, Clone)]
+struct Kinds {
     services: Arc<Services>,
-    shutdown: CancellationToken,
-) {
-    loop {
-        let envelope = tokio::select! {
-            biased;
-            () = shutdown.cancelled() => break,
-            envelope = inbox.recv() => envelope,
-        };
-        let Some(Envelope { request, reply }) = envelope else { break };
-        tracing::info!(?request, "request");
-        let answer = match request {
-            Request::Shutdown {} => {
-                shutdown.cancel();
-                Ok(crate::model::Accepted::default())
-            }
-            request => {
-                // It is about the configuration as it is now: the watcher may not have told of a change yet.
-                watch::apply(&reload, &services);
-                services.request(&request)
-            }
-        };
-        // Nobody may be waiting any more.
-        let _unheard = reply.send(answer);
-    }
-    inbox.close();
-    while let Some(envelope) = inbox.recv().await {
-        let _unheard = envelope.reply.send(Err(Rejected::ShuttingDown));
-    }
+    agents: Arc<Agents>,
+    runs: Arc<Runs>,
 }
 
 fn first_snapshot(setup: &Setup, clock: &dyn Clock) -> Snapshot {

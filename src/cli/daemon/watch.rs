@@ -8,8 +8,7 @@ use notify::{RecursiveMode, Watcher};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::Reload;
-use crate::services::Services;
+use super::{Kinds, Reload, Wanted};
 
 /// Editors write a file in several steps; what comes within this time is one change.
 const SETTLE: Duration = Duration::from_millis(50);
@@ -18,7 +17,7 @@ const SETTLE: Duration = Duration::from_millis(50);
 pub(super) async fn follow_config(
     files: Vec<PathBuf>,
     reload: Reload,
-    services: Arc<Services>,
+    kinds: Kinds,
     shutdown: CancellationToken,
 ) {
     let changed = Arc::new(Notify::new());
@@ -36,18 +35,19 @@ pub(super) async fn follow_config(
             () = shutdown.cancelled() => return,
             () = changed.notified() => tokio::time::sleep(SETTLE).await,
         }
-        apply(&reload, &services);
+        apply(&reload, &kinds);
     }
 }
 
 /// Reads the configuration again and takes it, or reports why not.
-pub(super) fn apply(reload: &Reload, services: &Services) {
+pub(super) fn apply(reload: &Reload, kinds: &Kinds) {
     match reload() {
-        Ok(specs) => {
-            services.on_config(None);
-            services.configure(specs);
+        Ok(Wanted { services, agents }) => {
+            kinds.services.on_config(None);
+            kinds.agents.configure(agents, services.clone());
+            kinds.services.configure(services);
         }
-        Err(error) => services.on_config(Some(&error)),
+        Err(error) => kinds.services.on_config(Some(&error)),
     }
 }
 

@@ -1,8 +1,9 @@
 //! `tanuki doctor`: whether everything Tanuki needs is there, and how to mend what is not.
 //!
 //! Nothing is changed, but for Podman's service, which is started as any other command would. Facts are gathered in
-//! [`host`] and [`project`]; what they mean is judged by pure functions beside them.
+//! [`host`], [`project`] and [`agents`]; what they mean is judged by pure functions beside them.
 
+mod agents;
 mod host;
 mod project;
 
@@ -34,6 +35,7 @@ pub(super) async fn run(context: &Context, args: &DoctorArgs, out: &Output) -> R
         checks.push(project::repository(project));
         checks.push(project::disk(project));
         checks.extend(project::private_files(project));
+        checks.extend(agents::credentials(context, project));
         checks.push(project::controller(context, project).await);
     }
     match args.format.format {
@@ -90,6 +92,7 @@ async fn engine(context: &Context, project: Option<&Project>, checks: &mut Vec<C
     }
     if let Some(project) = project {
         checks.extend(project::images(project, runtime.as_ref()).await);
+        checks.extend(agents::images(project, runtime.as_ref()).await);
     }
     false
 }

@@ -23,7 +23,7 @@ pub fn render_event(event: &EventRecord, zone: &TimeZone) -> String {
 }
 
 /// A moment as people write it where they are.
-fn local(time: Time, zone: &TimeZone) -> String {
+pub(super) fn local(time: Time, zone: &TimeZone) -> String {
     let Some(timestamp) =
         i64::try_from(time.0).ok().and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok())
     else {

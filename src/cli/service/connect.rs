@@ -3,8 +3,9 @@
 use clap::Args;
 use tanuki_runtimes::ContainerState;
 
-use super::{client, container};
+use super::client;
 use crate::cli::{CliError, Context, Output, Result, terminal};
+use crate::services::output;
 
 /// Arguments of `tanuki service connect`.
 #[derive(Debug, Args)]
@@ -29,8 +30,8 @@ pub(super) async fn run(context: &Context, args: &ConnectArgs, out: &Output) -> 
             .hint("connect to it with a client of your own"));
     }
     let engine = context.engine(&project).await?;
-    let labels = container::labels(&project.paths.id(), &args.name);
-    let container = container::find(engine.as_ref(), &labels)
+    let labels = output::labels(&project.paths.id(), &args.name);
+    let container = output::find(engine.as_ref(), &labels)
         .await?
         .filter(|container| container.state == ContainerState::Running)
         .ok_or_else(|| {
@@ -40,7 +41,5 @@ pub(super) async fn run(context: &Context, args: &ConnectArgs, out: &Output) -> 
     let tty = terminal::is_interactive();
     let term = if tty { context.env.var("TERM").or(Some("xterm")) } else { None };
     let command = client::command(spec, &args.args, term);
-    let size = if tty { Some(terminal::size().unwrap_or(terminal::USUAL_SIZE)) } else { None };
-    let program = engine.exec_interactive(&container.id, &command, size).await?;
-    terminal::connect(program, tty, out).await
+    terminal::exec(engine.as_ref(), &container.id, &command, tty, out).await
 }

@@ -16,6 +16,7 @@ use crate::cli::render::trouble;
 use crate::cli::session::Session;
 use crate::cli::{CliError, Context, Exit, Output, Result, now, text};
 use crate::model::{Request, ServiceState, ServiceStatus, Snapshot};
+use crate::services::output;
 
 /// Lines of output shown of a service that failed.
 const LAST_LINES: u64 = 10;
@@ -320,8 +321,8 @@ fn section(title: &str, lines: impl IntoIterator<Item = String>) -> String {
 async fn last_lines(context: &Context, project: &Project, name: &str) -> Vec<String> {
     let read = async {
         let engine = context.engine(project).await.ok()?;
-        let labels = super::container::labels(&project.paths.id(), name);
-        let container = super::container::find(engine.as_ref(), &labels).await.ok()??;
+        let labels = output::labels(&project.paths.id(), name);
+        let container = output::find(engine.as_ref(), &labels).await.ok()??;
         let options = LogOptions { follow: false, tail: Some(LAST_LINES), since: None };
         let lines = engine.logs(&container.id, &options).await.ok()?;
         let lines: Vec<String> = lines

@@ -1,13 +1,15 @@
 //! `tanuki service logs`: a service's output, straight from the engine.
 
-use std::time::{Duration, SystemTime};
-
 use clap::Args;
 use tanuki_runtimes::LogLine;
+use tokio::sync::mpsc;
 
-use super::container;
-use super::follow::{self, End};
-use crate::cli::{CliError, Context, Exit, Output, Result, now, terminal, text};
+use crate::cli::since::Since;
+use crate::cli::{CliError, Context, Exit, Output, Result, terminal, text};
+use crate::services::output::{self, End, Wanted};
+
+/// Lines that may wait to be printed.
+const QUEUE: usize = 256;
 
 /// Arguments of `tanuki service logs`.
 #[derive(Debug, Args)]
@@ -22,48 +24,33 @@ pub struct LogsArgs {
     #[arg(short = 'n', long = "tail", value_name = "N")]
     pub tail: Option<u64>,
     /// Shows only what was written since then: a duration like 10m, or a time like 2026-01-31T12:00:00Z.
-    #[arg(long, value_name = "WHEN", value_parser = parse_since)]
+    #[arg(long, value_name = "WHEN", value_parser = Since::parse)]
     pub since: Option<Since>,
     /// Begins each line with the time it was written.
     #[arg(short, long)]
     pub timestamps: bool,
 }
 
-/// A moment, as people tell it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Since {
-    /// This long ago.
-    Ago(Duration),
-    /// At this time.
-    At(SystemTime),
-}
-
-fn parse_since(text: &str) -> Result<Since, String> {
-    if let Ok(ago) = humantime::parse_duration(text) {
-        return Ok(Since::Ago(ago));
-    }
-    let at: Result<jiff::Timestamp, _> = text.parse();
-    at.map(|timestamp| Since::At(timestamp.into()))
-        .map_err(|_not_a_time| "neither a duration like 10m nor a time like 2026-01-31T12:00:00Z".to_owned())
-}
-
 pub(super) async fn run(context: &Context, args: &LogsArgs, out: &Output) -> Result {
     let project = context.project_with_service(&args.name)?;
     let engine = context.engine(&project).await?;
-    let labels = container::labels(&project.paths.id(), &args.name);
-    let wanted = follow::Wanted {
-        follow: args.follow,
-        tail: args.tail,
-        since: args.since.map(|since| match since {
-            Since::Ago(ago) => SystemTime::from(now() - ago),
-            Since::At(at) => at,
-        }),
-    };
+    let labels = output::labels(&project.paths.id(), &args.name);
+    let wanted = Wanted { follow: args.follow, tail: args.tail, since: args.since.map(Since::time) };
     let raw = !out.is_terminal();
-    let show = |line: &LogLine| out.bytes(&render(line, args.timestamps, raw));
+    let (sender, mut lines) = mpsc::channel(QUEUE);
+    let reading = async move { output::read(&engine, &labels, &wanted, &sender).await };
+    let showing = async move {
+        while let Some(line) = lines.recv().await {
+            out.bytes(&render(&line, args.timestamps, raw))?;
+        }
+        Ok::<(), CliError>(())
+    };
     let end = tokio::select! {
         biased;
-        end = follow::read(&engine, &labels, &wanted, show) => end?,
+        (end, shown) = async { tokio::join!(reading, showing) } => {
+            shown?;
+            end?
+        }
         () = terminal::nobody_reads() => End::Done,
     };
     match end {

@@ -2,9 +2,7 @@
 
 mod client;
 mod connect;
-mod container;
 mod env;
-pub mod follow;
 mod lifecycle;
 mod logs;
 pub mod settle;
@@ -14,6 +12,7 @@ use clap::{Args, Subcommand};
 
 pub use client::command as client_command;
 pub(super) use lifecycle::interrupted_error;
+pub(super) use settle::{Interrupted, engine_trouble};
 
 use super::{Context, Output, Result};
 

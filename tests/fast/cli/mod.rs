@@ -1,5 +1,6 @@
 //! The command line: what it says, and how it waits.
 
+mod agents;
 mod errors;
 mod follow;
 mod help;

@@ -53,7 +53,7 @@ fn stderr(output: &Output) -> String {
 #[test]
 fn without_an_engine_commands_end_soon_with_3_and_a_mend() {
     let scene = Scene::new();
-    let commands: [&[&str]; 7] = [
+    let commands: [&[&str]; 14] = [
         &["service", "start"],
         &["service", "stop", "redis"],
         &["service", "status"],
@@ -61,6 +61,13 @@ fn without_an_engine_commands_end_soon_with_3_and_a_mend() {
         &["service", "connect", "redis"],
         &["plan"],
         &["down"],
+        &["spawn", "api"],
+        &["list"],
+        &["status", "api"],
+        &["run", "api", "hello"],
+        &["attach", "api", "--", "true"],
+        &["remove", "api", "--yes"],
+        &["logs", "api"],
     ];
     for arguments in commands {
         let began = began();
@@ -91,6 +98,24 @@ fn usage_errors_end_with_2_and_name_what_is_meant() {
     assert_eq!(scene.run(&["service", "dance"]).status.code(), Some(2));
     assert_eq!(scene.run(&["--runtime", "lxc", "plan"]).status.code(), Some(2));
     assert_eq!(scene.run(&["--project", "/", "plan"]).status.code(), Some(2));
+    for (arguments, said) in [
+        (&["spawn", "Api"][..], "begins with a lower case letter"),
+        (&["attach", "api"], "a shell needs a terminal"),
+        (&["attach", "api", "--agent"], "the agent CLI needs a terminal"),
+        (&["remove", "api"], "add --yes"),
+        (&["merge", "api", "--remove"], "add --yes"),
+        (&["run", "api", "-f", "no-such-file"], "cannot read the prompt from"),
+        (&["run", "api", " "], "the prompt is empty"),
+        (&["run", "api", "-"], "the prompt is empty"),
+        (&["run", "api", "go", "--loop"], "add --verify"),
+    ] {
+        let output = scene.run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(stderr(&output).contains(said), "{arguments:?}: {}", stderr(&output));
+    }
+    let output = scene.run(&["merge", "api", "--pr"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("cli.github.com"), "{}", stderr(&output));
     let output = scene.run(&["down", "--volumes"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("add --yes"), "{}", stderr(&output));
@@ -135,7 +160,16 @@ fn output_that_is_no_terminal_has_no_colour() {
 #[test]
 fn looking_changes_nothing() {
     let scene = Scene::new();
-    for arguments in [&["plan"][..], &["service", "status"], &["doctor"], &["events"], &["service", "env"]] {
+    for arguments in [
+        &["plan"][..],
+        &["service", "status"],
+        &["doctor"],
+        &["events"],
+        &["service", "env"],
+        &["list"],
+        &["status"],
+        &["runs"],
+    ] {
         scene.run(arguments);
     }
     assert!(!scene.dir.path().join("project/.tanuki").exists());

@@ -129,6 +129,7 @@ macro_rules! for_each_contract_check {
                     ensuring_a_network_at_once_makes_one,
                     a_foreign_network_is_refused,
                     a_network_in_use_stays,
+                    a_container_enters_a_further_network,
                     removing_an_absent_network_is_done,
                     ensuring_a_volume_twice_makes_one,
                     a_foreign_volume_is_refused,

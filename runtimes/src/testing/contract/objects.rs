@@ -76,6 +76,29 @@ pub(super) async fn a_network_in_use_stays(lab: &Lab) -> Outcome {
     Ok(())
 }
 
+pub(super) async fn a_container_enters_a_further_network(lab: &Lab) -> Outcome {
+    let (first, second) = (lab.network(), lab.network());
+    lab.runtime.ensure_network(&first).await?;
+    lab.runtime.ensure_network(&second).await?;
+    let mut spec = lab.spec();
+    spec.network = Some(NetworkAttachment { network: first.name.clone(), aliases: Vec::new() });
+    let id = lab.runtime.create(&spec).await?;
+    lab.runtime.connect_network(&second.name, &id).await?;
+    lab.runtime.start(&id).await?;
+    // Also while it runs, and when it is on it already.
+    lab.runtime.connect_network(&second.name, &id).await?;
+    let mut expected = [first.name.clone(), second.name.clone()];
+    expected.sort();
+    let mut networks = lab.runtime.inspect(&id).await?.networks;
+    networks.sort();
+    holds!(networks == expected, "it is on {networks:?}, not on {expected:?}");
+    let absent = lab.network().name;
+    fails!(lab.runtime.connect_network(&absent, &id).await, ErrorKind::NotFound, "an absent network");
+    lab.runtime.remove(&id).await?;
+    lab.runtime.remove_network(&second.name).await?;
+    Ok(())
+}
+
 pub(super) async fn removing_an_absent_network_is_done(lab: &Lab) -> Outcome {
     lab.runtime.remove_network(&lab.network().name).await?;
     Ok(())

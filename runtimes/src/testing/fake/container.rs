@@ -29,6 +29,8 @@ pub(super) struct FakeContainer {
     pub(super) behaviour: Behaviour,
     /// Name and id of the network it was created on; the id tells a network from its successor of the same name.
     pub(super) network: Option<(String, String)>,
+    /// Networks it was put on since.
+    pub(super) further: Vec<(String, String)>,
     /// Whether it is still connected to that network.
     pub(super) connected: bool,
     pub(super) state: ContainerState,
@@ -182,7 +184,9 @@ impl FakeContainer {
             return if detailed { shown.clone() } else { plain };
         }
         let ports = if self.is_running() { self.spec.ports.clone() } else { Vec::new() };
-        let networks = self.network.iter().filter(|_| self.connected).map(|(name, _)| name.clone()).collect();
+        let own = self.network.iter().filter(|_| self.connected);
+        let mut networks: Vec<String> = own.chain(&self.further).map(|(name, _)| name.clone()).collect();
+        networks.sort();
         let mut container = Container {
             id: self.id.clone(),
             name: self.name.clone(),

@@ -130,7 +130,7 @@ impl ContainerRuntime for FakeRuntime {
             };
             world.note("remove_network", name, Some(&network.labels), &Labels::default());
             let uses = |container: &&FakeContainer| {
-                container.network.as_ref().is_some_and(|(_, id)| *id == network.id)
+                container.network.iter().chain(&container.further).any(|(_, id)| *id == network.id)
             };
             if let Some(user) = world.containers.values().find(uses) {
                 let detail = format!("used by container {}", user.name);
@@ -139,6 +139,28 @@ impl ContainerRuntime for FakeRuntime {
             world.changed();
             world.networks.remove(name);
             world.emit_plain(ObjectKind::Network, EventAction::Removed, &network.id, name);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn connect_network(&self, name: &str, id: &str) -> Result<()> {
+        const OPERATION: &str = "put a container on network";
+        self.call("connect_network", OPERATION, id, |world| {
+            let network = world.networks.get(name).cloned();
+            let container = world.container_mut(OPERATION, id)?;
+            let Some(network) = network else {
+                return Err(Error::new(ErrorKind::NotFound, OPERATION, name, "no such network"));
+            };
+            let own = container.network.iter().chain(&container.further).any(|(on, _)| on == name);
+            if !own {
+                container.further.push((network.name, network.id));
+            }
+            let (known, labels) = (container.name.clone(), container.spec.labels.clone());
+            world.note("connect_network", &known, Some(&labels), &Labels::default());
+            if !own {
+                world.changed();
+            }
             Ok(())
         })
         .await

@@ -76,6 +76,7 @@ impl World {
             programs: image.programs,
             behaviour: image.behaviour,
             connected: network.is_some(),
+            further: Vec::new(),
             network,
             state: ContainerState::Created,
             hung: false,

@@ -1,6 +1,6 @@
 //! The few commands that run in every container of the fake engine.
 //!
-//! `true`, `false`, `echo`, `printf`, `cat`, `env`, `pwd`, `sleep`, `exit`, `kill -9 1` and `sh -c` with `;`, `&&`,
+//! `true`, `false`, `echo`, `printf`, `cat`, `env`, `pwd`, `sleep`, `trap`, `exit`, `kill -9 1` and `sh -c` with `;`, `&&`,
 //! `>&2` and `$NAME`: what the contract suite and a test of logs or execs need, and no more.
 
 use std::collections::BTreeMap;
@@ -46,6 +46,7 @@ pub(super) fn is_known(program: &str) -> bool {
             | "kill"
             | "sh"
             | "test"
+            | "trap"
     )
 }
 
@@ -68,6 +69,8 @@ fn step(script: &mut Script, argv: &[String], stream: StreamKind, place: &Place<
     match program.rsplit('/').next().unwrap_or(program) {
         "true" | "test" => {}
         "false" => script.exit_code = 1,
+        // A script that sets one waits for its signal.
+        "trap" => script.ends = Duration::MAX,
         "echo" => print(script, format!("{}\n", arguments.join(" ")).into_bytes()),
         "printf" => print(script, arguments.join(" ").replace("\\n", "\n").into_bytes()),
         "cat" => print(script, place.stdin.to_vec()),

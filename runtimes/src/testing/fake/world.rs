@@ -285,10 +285,10 @@ impl World {
         let missing =
             |what: &str| Error::new(ErrorKind::NotFound, operation, &name, format!("no such {what}"));
         let mut trouble = None;
-        if let Some((network, network_id)) = &container.network
-            && self.networks.get(network).is_none_or(|now| now.id != *network_id)
-        {
-            trouble = Some(missing(&format!("network: {network}")));
+        for (network, network_id) in container.network.iter().chain(&container.further) {
+            if self.networks.get(network).is_none_or(|now| now.id != *network_id) {
+                trouble = Some(missing(&format!("network: {network}")));
+            }
         }
         if let Some(volume) = container.volumes().iter().find(|volume| !self.volumes.contains_key(*volume)) {
             trouble = Some(missing(&format!("volume: {volume}")));

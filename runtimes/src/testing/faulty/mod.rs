@@ -248,6 +248,12 @@ impl<R: ContainerRuntime + 'static> ContainerRuntime for Faulty<R> {
         self.call("remove_network", name, |engine| async move { engine.remove_network(&of).await }).await
     }
 
+    async fn connect_network(&self, name: &str, id: &str) -> Result<()> {
+        let (network, container) = (name.to_owned(), id.to_owned());
+        let call = |engine: Arc<R>| async move { engine.connect_network(&network, &container).await };
+        self.call("connect_network", id, call).await
+    }
+
     async fn ensure_volume(&self, spec: &VolumeSpec) -> Result<Volume> {
         let of = spec.clone();
         self.call("ensure_volume", &spec.name, |engine| async move { engine.ensure_volume(&of).await }).await

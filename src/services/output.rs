@@ -1,4 +1,5 @@
-//! A service's output across restarts and replacements of its container.
+//! A service's output across restarts and replacements of its container, read from the engine without a controller's
+//! help.
 //!
 //! The engine's log stream ends when the container stops. To go on without losing or doubling lines, a [`Cursor`]
 //! remembers the time of the last line shown and how many lines had that very time; the next stream begins at that
@@ -10,18 +11,23 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt as _;
 use tanuki_runtimes::{
-    Container, ContainerRuntime, ContainerState, EventAction, EventFilter, Labels, LogLine, LogOptions,
-    ObjectKind, Result,
+    Container, ContainerRuntime, ContainerState, EventAction, EventFilter, Labels, ListFilter, LogLine,
+    LogOptions, ObjectKind, Result,
 };
+use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
-use super::container::find;
+use super::Services;
+use crate::model::{self, LabelKey, LogQuery, OutputKind, OutputLine, ProjectId};
 
 /// Looks again after this long, whether or not an event came.
 const RECHECK: Duration = Duration::from_secs(5);
 
 /// Pause between two streams.
 const STREAM_PAUSE: Duration = Duration::from_millis(100);
+
+/// Lines that may wait to be taken.
+const QUEUE: usize = 256;
 
 /// Pause after the engine could not be reached.
 const ENGINE_PAUSE: Duration = Duration::from_secs(1);
@@ -97,21 +103,55 @@ pub enum End {
     NoContainer,
 }
 
-/// Reads the output of the service with these labels and hands each line to `show`. With `follow` it only ends when
-/// `show` fails.
+/// The labels that every container of this service carries.
+pub fn labels(project: &ProjectId, service: &str) -> Labels {
+    [
+        (LabelKey::MANAGED, "true"),
+        (LabelKey::PROJECT, project.0.as_str()),
+        (LabelKey::KIND, &model::ObjectKind::Service.to_string()),
+        (LabelKey::NAME, service),
+    ]
+    .into_iter()
+    .collect()
+}
+
+/// The service's container, if it has one. While it is being replaced there may be two; the running one is meant.
 ///
 /// # Errors
 ///
-/// What `show` failed with; an engine's failure, unless it is following already.
-pub async fn read<E>(
+/// The engine failed.
+pub async fn find(engine: &dyn ContainerRuntime, labels: &Labels) -> Result<Option<Container>> {
+    let filter = ListFilter { labels: labels.clone(), networks_and_volumes: false };
+    let mut containers = engine.list(&filter).await?.containers;
+    containers.sort_by_key(|container| container.state != ContainerState::Running);
+    Ok(containers.into_iter().next())
+}
+
+/// Reads the output of the service with these labels and sends each line to `lines`, as fast as they are taken. With
+/// `follow` it only ends when nobody takes them any more.
+///
+/// # Errors
+///
+/// An engine's failure, unless it is following already.
+pub async fn read(
     engine: &Arc<dyn ContainerRuntime>,
     labels: &Labels,
     wanted: &Wanted,
-    mut show: impl FnMut(&LogLine) -> Result<(), E>,
-) -> Result<End, E>
-where
-    E: From<tanuki_runtimes::Error>,
-{
+    lines: &mpsc::Sender<LogLine>,
+) -> Result<End> {
+    tokio::select! {
+        biased;
+        () = lines.closed() => Ok(End::Done),
+        end = read_while_heard(engine, labels, wanted, lines) => end,
+    }
+}
+
+async fn read_while_heard(
+    engine: &Arc<dyn ContainerRuntime>,
+    labels: &Labels,
+    wanted: &Wanted,
+    lines: &mpsc::Sender<LogLine>,
+) -> Result<End> {
     let mut container = find(engine.as_ref(), labels).await?;
     if container.is_none() && !wanted.follow {
         return Ok(End::NoContainer);
@@ -122,10 +162,10 @@ where
         if let Some(found) = &container {
             let options = LogOptions { follow: wanted.follow, tail, since: cursor.since().or(wanted.since) };
             cursor.attach(&found.id);
-            match stream(engine, &found.id, &options, &mut cursor, &mut show).await? {
+            match stream(engine, &found.id, &options, &mut cursor, lines).await {
                 // From here on every line is new.
                 Ok(()) => tail = None,
-                Err(error) if !wanted.follow => return Err(error.into()),
+                Err(error) if !wanted.follow => return Err(error),
                 Err(error) => tracing::debug!(%error, "the stream of output broke off"),
             }
         } else {
@@ -143,28 +183,68 @@ where
     }
 }
 
-/// Shows one stream to its end. The outer error is the viewer's, the inner one the engine's.
-async fn stream<E>(
+/// Sends one stream to its end.
+async fn stream(
     engine: &Arc<dyn ContainerRuntime>,
     id: &str,
     options: &LogOptions,
     cursor: &mut Cursor,
-    show: &mut impl FnMut(&LogLine) -> Result<(), E>,
-) -> Result<Result<()>, E> {
-    let mut lines = match engine.logs(id, options).await {
-        Ok(lines) => lines,
-        Err(error) => return Ok(Err(error)),
-    };
-    while let Some(line) = lines.next().await {
-        let line = match line {
-            Ok(line) => line,
-            Err(error) => return Ok(Err(error)),
-        };
-        if cursor.admit(line.time) {
-            show(&line)?;
+    lines: &mpsc::Sender<LogLine>,
+) -> Result<()> {
+    let mut stream = engine.logs(id, options).await?;
+    while let Some(line) = stream.next().await {
+        let line = line?;
+        // Whoever reads notices by itself that nobody takes lines any more.
+        if cursor.admit(line.time) && lines.send(line).await.is_err() {
+            break;
         }
     }
-    Ok(Ok(()))
+    Ok(())
+}
+
+impl Services {
+    /// Sends a service's output, as plain data, until all is sent or nobody takes it any more. A service without a
+    /// container has no output yet; an engine that fails ends it with a line that says why.
+    pub async fn logs(&self, query: &LogQuery, lines: &mpsc::Sender<OutputLine>) {
+        let Some(service) = &query.service else { return };
+        let labels = labels(&self.deps.owner.project, service);
+        let wanted = Wanted {
+            follow: query.follow,
+            tail: query.tail.map(u64::from),
+            since: query.since.map(SystemTime::from),
+        };
+        let (sender, mut read_lines) = mpsc::channel(QUEUE);
+        let reading = async move {
+            let runtime = &self.deps.runtime;
+            read(runtime, &labels, &wanted, &sender).await
+        };
+        let sending = async move {
+            while let Some(line) = read_lines.recv().await {
+                let text = String::from_utf8_lossy(&line.bytes).into_owned();
+                let time = line.time.map(model::Time::from);
+                if lines.send(output(service, OutputKind::Text, time, text)).await.is_err() {
+                    return;
+                }
+            }
+        };
+        let heard = async {
+            let (end, ()) = tokio::join!(reading, sending);
+            end
+        };
+        tokio::select! {
+            biased;
+            () = lines.closed() => {}
+            end = heard => if let Err(error) = end {
+                let text = format!("its output cannot be read: {error}");
+                // Nobody may be listening any more.
+                drop(lines.send(output(service, OutputKind::Error, None, text)).await);
+            },
+        }
+    }
+}
+
+fn output(service: &str, kind: OutputKind, time: Option<model::Time>, text: String) -> OutputLine {
+    OutputLine { source: service.to_owned(), run: None, time, kind, text }
 }
 
 /// Waits until there may be output after the run of `ended`, and returns the service's container.

@@ -1,0 +1,180 @@
+//! Gemini CLI.
+
+use serde_json::{Value, json};
+
+use super::classify::classify;
+use super::read::{Dialect, Items, Outcome, cut, silent, tail, text};
+use super::{HOME, HomeFile, Invocation, LONGEST_ARGUMENT, Order, option, tools, words};
+use crate::model::{OutputKind, RunFailure, Usage};
+
+pub(super) const SECRETS: &[&str] = &["GEMINI_API_KEY", "GOOGLE_API_KEY"];
+pub(super) const VARIABLES: &[&str] = &[
+    "GEMINI_API_KEY",
+    "GOOGLE_API_KEY",
+    "GOOGLE_GEMINI_BASE_URL",
+    "GOOGLE_CLOUD_PROJECT",
+    "GOOGLE_CLOUD_LOCATION",
+    "GOOGLE_GENAI_USE_VERTEXAI",
+];
+
+fn begin(order: &Order<'_>) -> Invocation {
+    let mut env = order.pass(VARIABLES);
+    let settings = format!("{HOME}/.gemini/tanuki.json");
+    for (name, value) in [
+        // Settings of the system win over those of the workspace.
+        ("GEMINI_CLI_SYSTEM_SETTINGS_PATH", settings.as_str()),
+        ("GEMINI_CLI_TRUST_WORKSPACE", "true"),
+        // Its wrapper process swallows signals.
+        ("GEMINI_CLI_NO_RELAUNCH", "true"),
+    ] {
+        env.insert(name.to_owned(), value.to_owned());
+    }
+    let mut content = json!({
+        "general": { "enableAutoUpdate": false, "enableAutoUpdateNotification": false, "maxAttempts": 5 },
+        "privacy": { "usageStatisticsEnabled": false },
+        "telemetry": { "enabled": false },
+        "model": { "maxSessionTurns": order.max_turns },
+    });
+    if order.credentials.contains_key("GEMINI_API_KEY") {
+        content["security"] = json!({ "auth": { "selectedType": "gemini-api-key" } });
+    }
+    if order.is_restricted() {
+        let named = |list: &[String]| list.iter().map(|tool| tools::gemini(tool)).collect::<Vec<_>>();
+        let mut limits = json!({ "exclude": named(order.deny) });
+        if !order.allow.is_empty() {
+            limits["core"] = named(order.allow).into();
+        }
+        content["tools"] = limits;
+    }
+    let files = vec![
+        HomeFile::new(".gemini/tanuki.json", content.to_string()),
+        HomeFile::new(".gemini/GEMINI.md", order.instructions.to_owned()),
+    ];
+    Invocation { env, files, command: words(&["gemini"]), ..Invocation::default() }
+}
+
+fn common(order: &Order<'_>, command: &mut Vec<String>) {
+    // Without it tools that write are not offered; what is excluded stays so.
+    command.extend(words(&["--approval-mode", "yolo"]));
+    option(command, "--model", order.model);
+    option(command, "--resume", order.session);
+    command.extend(order.adapter.args.iter().cloned());
+}
+
+pub(super) fn headless(order: &Order<'_>) -> Invocation {
+    let mut out = begin(order);
+    out.command.extend(words(&["--output-format", "stream-json"]));
+    common(order, &mut out.command);
+    if order.prompt.len() > LONGEST_ARGUMENT {
+        out.stdin = Some(order.prompt.to_owned());
+    } else {
+        out.command.push(format!("--prompt={}", order.prompt));
+    }
+    out
+}
+
+pub(super) fn interactive(order: &Order<'_>) -> Invocation {
+    let mut out = begin(order);
+    common(order, &mut out.command);
+    out
+}
+
+/// Events of `--output-format stream-json`.
+#[derive(Debug, Default)]
+pub(super) struct Events {
+    session: Option<String>,
+    /// What the agent says since it last used a tool.
+    said: String,
+    /// The part of it that has no end of line yet.
+    partial: String,
+    used_tools: bool,
+    result: Option<Value>,
+}
+
+impl Dialect for Events {
+    fn event(&mut self, event: &Value, out: &mut Items<'_>) {
+        let kind = text(event, "/type");
+        if kind != "message" {
+            self.flush(out);
+        }
+        match kind {
+            "init" => self.session = Some(cut(text(event, "/session_id"), 200)),
+            "message" if text(event, "/role") == "assistant" => {
+                let said = text(event, "/content");
+                self.said.push_str(said);
+                if self.said.len() > 1 << 20 {
+                    self.said = tail(&self.said);
+                }
+                self.partial.push_str(said);
+                if event.get("delta").and_then(Value::as_bool) != Some(true) {
+                    self.partial.push('\n');
+                }
+                if let Some(end) = self.partial.rfind('\n') {
+                    out.text(OutputKind::Text, &self.partial[..end]);
+                    self.partial.drain(..=end);
+                }
+            }
+            "tool_use" => {
+                self.used_tools = true;
+                self.said.clear();
+                out.tool(text(event, "/tool_name"), event.get("parameters").unwrap_or(&Value::Null));
+            }
+            "tool_result" => {
+                let failed = text(event, "/status") == "error";
+                let kind = if failed { OutputKind::Error } else { OutputKind::ToolResult };
+                out.result(kind, text(event, "/output"));
+            }
+            "error" => out.text(OutputKind::Error, text(event, "/message")),
+            "result" => {
+                out.text(OutputKind::Error, text(event, "/error/message"));
+                self.result = Some(event.clone());
+            }
+            _ => {}
+        }
+    }
+
+    fn flush(&mut self, out: &mut Items<'_>) {
+        let partial = std::mem::take(&mut self.partial);
+        out.text(OutputKind::Text, &partial);
+    }
+
+    fn outcome(&mut self, exit: Option<i64>, stderr: &str) -> Outcome {
+        let mut outcome =
+            Outcome { session: self.session.take(), final_message: tail(&self.said), ..Outcome::default() };
+        // Exit codes of its own; those of errors of the model's service are the status modulo 256.
+        match exit {
+            Some(41) => {
+                return outcome
+                    .failed(RunFailure::Auth, "no sign-in: set GEMINI_API_KEY, or sign in with gemini");
+            }
+            Some(53) => return outcome.failed(RunFailure::TurnLimit, "all turns are used"),
+            _ => {}
+        }
+        let Some(result) = self.result.take() else { return silent(outcome, exit, stderr) };
+        let number = |path: &str| result.pointer(path).and_then(Value::as_u64);
+        outcome.usage = Usage {
+            turns: None,
+            input_tokens: number("/stats/input_tokens"),
+            output_tokens: number("/stats/output_tokens"),
+            cost_microdollars: None,
+        };
+        let (kind, told) = (text(&result, "/error/type"), cut(text(&result, "/error/message"), 500));
+        if kind == "FatalTurnLimitedError" {
+            return outcome.failed(RunFailure::TurnLimit, "all turns are used");
+        }
+        if text(&result, "/status") != "success" || !told.is_empty() {
+            return outcome.failed(classify(&told, None), told);
+        }
+        match exit {
+            Some(0) => {}
+            Some(code) => {
+                return outcome.failed(RunFailure::Other, format!("the program ended with exit code {code}"));
+            }
+            None => return silent(outcome, exit, stderr),
+        }
+        if outcome.final_message.trim().is_empty() && !self.used_tools {
+            return outcome.failed(RunFailure::NoResult, "the agent said and did nothing");
+        }
+        outcome
+    }
+}

@@ -1,0 +1,208 @@
+//! What runs and reviews stand on, for real: the agent's container, environment and workspace.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tanuki_runtimes::{ErrorKind, ExecOutput, ExecSpec};
+
+use super::helper::Room;
+use super::kind::{Agents, Ask};
+use super::layout::WORKSPACE;
+use super::lifecycle::failed;
+use super::{Ground, Ready};
+use crate::git::Transport;
+use crate::model::{AgentSettings, AgentSpec, ContainerPhase, Desired, Rejected};
+use crate::store::Stage;
+
+/// How long a commit may take.
+const COMMIT: Duration = Duration::from_secs(300);
+
+/// Commits everything on the agent's branch; the message comes on standard input, the branch is `$1`. Ends with 3
+/// where there is nothing to commit, and with 4 where the agent went on elsewhere in a way that does not follow from
+/// its branch.
+const COMMIT_ALL: &str = "set -e
+git() { command git -c core.hooksPath=/dev/null -c commit.gpgSign=false \"$@\"; }
+git add --all
+done=3
+if ! git diff --cached --quiet; then git commit --quiet --no-verify --file=-; done=0; fi
+if [ \"$(git symbolic-ref --quiet HEAD)\" != \"refs/heads/$1\" ]; then
+  git merge-base --is-ancestor \"refs/heads/$1\" HEAD || exit 4
+  git update-ref \"refs/heads/$1\" HEAD
+fi
+exit $done";
+
+impl Agents {
+    fn ready(&self, agent: &str, container: String, user: String) -> Result<Ready, Rejected> {
+        let memory = self.lock();
+        let environment = &memory.environment;
+        if let Some(conflict) = &environment.conflict {
+            return Err(Rejected::NotPossible { message: conflict.to_string() });
+        }
+        let (env, hidden) = environment.of_agent(agent);
+        let given = environment.variables.iter().filter(|variable| !hidden.contains(variable));
+        Ok(Ready {
+            container,
+            service_variables: given.map(|variable| variable.name.clone()).collect(),
+            env,
+            missing_services: environment.missing.clone(),
+            environment_generation: environment.remembered.generation,
+            user: Some(user),
+            workdir: WORKSPACE.to_owned(),
+        })
+    }
+
+    /// Runs a program in the workspace, with the current environment as far as there is one.
+    pub(super) async fn exec_in(
+        &self,
+        room: &Room<'_>,
+        agent: &str,
+        command: Vec<String>,
+        stdin: Option<Vec<u8>>,
+        timeout: Duration,
+    ) -> Result<ExecOutput, Rejected> {
+        let facts = self.facts().await.map_err(failed)?;
+        let env = self.lock().environment.of_agent(agent).0;
+        let spec = ExecSpec {
+            command,
+            env,
+            user: Some(facts.identity.user()),
+            workdir: Some(WORKSPACE.to_owned()),
+            stdin,
+            timeout: Some(timeout),
+        };
+        self.deps.runtime.exec(&room.container, &spec).await.map_err(|error| Rejected::Failed {
+            message: match error.kind {
+                ErrorKind::Timeout => format!("agent '{agent}': the command did not end in {timeout:?}"),
+                _ => format!("agent '{agent}': {error}"),
+            },
+        })
+    }
+}
+
+#[async_trait]
+impl Ground for Agents {
+    fn spec(&self, agent: &str) -> Option<AgentSpec> {
+        let row = self.deps.store.agent(agent).ok()??;
+        (row.stage == Stage::Made).then_some(row.spec)
+    }
+
+    fn settings(&self) -> Arc<AgentSettings> {
+        self.current_settings()
+    }
+
+    fn runs_dir(&self, agent: &str) -> PathBuf {
+        self.deps.layout.runs(agent)
+    }
+
+    fn home_dir(&self, agent: &str) -> PathBuf {
+        self.deps.layout.home(agent)
+    }
+
+    async fn enter(&self, agent: &str) -> Result<Ready, Rejected> {
+        let row = self.made(agent)?;
+        if row.desired != Desired::Running {
+            return Err(Rejected::NotPossible {
+                message: format!("agent '{agent}' is stopped; `tanuki start {agent}` starts it"),
+            });
+        }
+        let running = |world: &super::observe::World| {
+            let container = world.containers.get(agent)?;
+            (container.phase == ContainerPhase::Running).then(|| container.id.clone())
+        };
+        let mut container = running(&self.look(Some(agent)).await.map_err(failed)?);
+        if container.is_none() {
+            let lock = self.agent_lock(agent);
+            let _held = lock.lock().await;
+            self.drive(agent, Ask::default()).await?;
+            container = running(&self.look(Some(agent)).await.map_err(failed)?);
+        }
+        let Some(container) = container else {
+            let status = self.deps.publisher.current().agents.get(agent).cloned();
+            let why = status.map(|status| format!("{}: {}", status.state, status.message));
+            return Err(Rejected::NotPossible {
+                message: format!(
+                    "the container of agent '{agent}' does not run ({}); `tanuki start {agent}` makes it anew",
+                    why.unwrap_or_default()
+                ),
+            });
+        };
+        let facts = self.facts().await.map_err(failed)?;
+        let ready = self.ready(agent, container, facts.identity.user())?;
+        let remembered = self.remember(agent, |saved| saved.entered = Some(ready.environment_generation));
+        remembered.map_err(|message| Rejected::Failed { message })?;
+        Ok(ready)
+    }
+
+    async fn shell(&self, agent: &str, command: &str, timeout: Duration) -> Result<ExecOutput, Rejected> {
+        let room = self.room(agent).await?;
+        let command = ["sh", "-c", command].map(ToOwned::to_owned).to_vec();
+        let output = self.exec_in(&room, agent, command, None, timeout).await;
+        room.leave().await;
+        output
+    }
+
+    async fn commit_all(&self, agent: &str, message: &str) -> Result<bool, Rejected> {
+        let branch = self.made(agent)?.spec.branch;
+        let room = self.room(agent).await?;
+        let command = ["sh", "-c", COMMIT_ALL, "tanuki", &branch].map(ToOwned::to_owned).to_vec();
+        let output = self.exec_in(&room, agent, command, Some(message.as_bytes().to_vec()), COMMIT).await;
+        room.leave().await;
+        let output = output?;
+        let committed = match output.exit_code {
+            0 => true,
+            3 => false,
+            4 => {
+                return Err(Rejected::Failed {
+                    message: format!(
+                        "agent '{agent}' works on something that does not follow from its branch {branch}; \
+                         what it has is committed there (`tanuki attach {agent}`)"
+                    ),
+                });
+            }
+            code => {
+                let said = String::from_utf8_lossy(&output.stderr);
+                return Err(Rejected::Failed {
+                    message: format!("agent '{agent}': cannot commit (exit code {code}): {}", said.trim()),
+                });
+            }
+        };
+        self.remember(agent, |saved| saved.dirty = Some(false))
+            .map_err(|message| Rejected::Failed { message })?;
+        self.touch(agent);
+        Ok(committed)
+    }
+
+    async fn collect(&self, agent: &str) -> Result<Option<String>, Rejected> {
+        let branch = self.made(agent)?.spec.branch;
+        let facts = self.facts().await.map_err(failed)?;
+        let room = self.room(agent).await?;
+        let transport = self.transport(&room, &facts);
+        let fetched = facts.git.fetch(&transport, agent, &branch).await;
+        room.leave().await;
+        self.touch(agent);
+        fetched.map_err(|error| super::spawn::git(&error))
+    }
+
+    fn touched(&self, agent: &str) {
+        self.touch(agent);
+    }
+}
+
+impl Agents {
+    /// The program that connects git on the host to git in this container.
+    pub(super) fn transport(&self, room: &Room<'_>, facts: &super::kind::Facts) -> Transport {
+        Transport {
+            program: self.deps.program.clone(),
+            args: vec![
+                "git-transport".to_owned(),
+                self.deps.runtime.kind().to_string(),
+                self.deps.runtime.endpoint().to_owned(),
+                room.container.clone(),
+                facts.identity.user(),
+            ],
+            env: Vec::new(),
+        }
+    }
+}

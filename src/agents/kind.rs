@@ -1,0 +1,407 @@
+//! The kind Agent on the generic controller: observe, plan, execute, publish.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use tanuki_runtimes::{ContainerRuntime, Event, EventAction, ObjectKind as EngineObject};
+use tokio::sync::OnceCell;
+
+use super::choose;
+use super::container::Blueprint;
+use super::environment::{Environment, Remembered};
+use super::layout::{self, Identity, Layout};
+use super::memory::{Memory, Record, Saved};
+use super::observe::{self, World};
+use super::plan::{self, Journal, Plan, Seen, Wanted};
+use crate::controller::{Clock, Kind, Next, PassError, Publisher, Wake, Waker};
+use crate::git::Repository;
+use crate::model::{
+    AgentSettings, AgentSpec, AgentState, ConditionStatus, EventType, LabelKey, Names, ObjectKind,
+    ServiceSpec, Snapshot, Time,
+};
+use crate::services::spec::Owner;
+use crate::services::{record_event, set_condition};
+use crate::store::{AgentRow, Stage, Store, StoreError};
+
+/// Where the store has what is remembered of the environment.
+const META_ENVIRONMENT: &str = "agents-environment";
+
+/// Milliseconds that an agent's processes have to end.
+const GRACE_MS: u64 = 10_000;
+
+/// What is looked at in one pass.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    /// What is nobody's: throw-away containers, agents that are gone.
+    All,
+    /// One agent.
+    Agent(String),
+}
+
+/// What the kind needs from outside.
+#[derive(Debug, Clone)]
+pub struct Deps {
+    /// The engine.
+    pub runtime: Arc<dyn ContainerRuntime>,
+    /// Agents, wishes and history.
+    pub store: Arc<Store>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Whose objects these are.
+    pub owner: Owner,
+    /// What they are called.
+    pub names: Names,
+    /// Where agents' files are.
+    pub layout: Layout,
+    /// This program: git is told to run it, to reach into containers.
+    pub program: PathBuf,
+    /// Where state goes, and services' state comes from.
+    pub publisher: Publisher<Snapshot>,
+    /// The loop's ear.
+    pub waker: Waker<Key>,
+}
+
+/// What is asked once: who agents are on this engine, and the project's repository.
+#[derive(Debug, Clone)]
+pub(super) struct Facts {
+    pub(super) identity: Identity,
+    pub(super) git: Repository,
+}
+
+/// What a person asked for now, beyond what is written down.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Ask {
+    /// What is out of date or gone may be made anew.
+    pub(super) renew: bool,
+    /// Stop and start it again.
+    pub(super) restart: bool,
+}
+
+/// How a pass over an agent went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Passed {
+    /// Something was changed: only another look tells how that went.
+    pub(super) acted: bool,
+    /// A step failed for good.
+    pub(super) failed: Option<String>,
+    /// The plan that was carried out.
+    pub(super) plan: Plan,
+}
+
+/// Keeps a project's agents as they should be.
+#[derive(Debug)]
+pub struct Agents {
+    pub(super) deps: Deps,
+    memory: Mutex<Memory>,
+    facts: OnceCell<Facts>,
+    /// One per agent: whoever changes something of an agent holds its lock.
+    locks: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+impl Agents {
+    /// The kind, for these settings and services; see [`configure`](Self::configure) for later changes.
+    ///
+    /// # Errors
+    ///
+    /// The store failed.
+    pub fn new(
+        deps: Deps,
+        settings: AgentSettings,
+        services: BTreeMap<String, ServiceSpec>,
+    ) -> Result<Arc<Self>, StoreError> {
+        let remembered = deps.store.meta(META_ENVIRONMENT)?;
+        let remembered: Remembered =
+            remembered.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        let memory = Memory {
+            settings: Arc::new(settings),
+            services,
+            environment: Environment::remembered(remembered),
+            records: BTreeMap::new(),
+            helpers: std::collections::BTreeSet::new(),
+        };
+        let agents = Self {
+            deps,
+            memory: Mutex::new(memory),
+            facts: OnceCell::new(),
+            locks: Mutex::new(BTreeMap::new()),
+        };
+        agents.look_at_services();
+        Ok(Arc::new(agents))
+    }
+
+    /// Takes other settings and services, after the configuration changed.
+    pub fn configure(&self, settings: AgentSettings, services: BTreeMap<String, ServiceSpec>) {
+        {
+            let mut memory = self.lock();
+            if *memory.settings == settings && memory.services == services {
+                return;
+            }
+            memory.settings = Arc::new(settings);
+            memory.services = services;
+        }
+        self.look_at_services();
+        self.deps.waker.wake(Wake::All);
+    }
+
+    /// The engine told of something: look again.
+    pub fn on_event(&self, event: Option<&Event>) {
+        let Some(event) = event else {
+            self.deps.waker.wake(Wake::All);
+            return;
+        };
+        let kind = event.labels.get(LabelKey::KIND);
+        if event.object != EngineObject::Container
+            || event.action == EventAction::Other
+            || kind != Some(ObjectKind::Agent.to_string().as_str())
+        {
+            return;
+        }
+        if let Some(name) = event.labels.get(LabelKey::NAME) {
+            if let Some(record) = self.lock().records.get_mut(name) {
+                record.started = None;
+            }
+            self.touch(name);
+        }
+    }
+
+    /// Makes the environment anew from the services as they are now; what follows from a change is looked at.
+    pub(super) fn look_at_services(&self) {
+        let statuses = self.deps.publisher.current();
+        let (before, next) = {
+            let mut memory = self.lock();
+            let next = memory.environment.next(&memory.services, &statuses.services);
+            (std::mem::replace(&mut memory.environment, next.clone()), next)
+        };
+        if before == next {
+            return;
+        }
+        if before.remembered != next.remembered {
+            let saved = serde_json::to_string(&next.remembered).unwrap_or_default();
+            if let Err(error) = self.deps.store.set_meta(META_ENVIRONMENT, &saved) {
+                tracing::warn!(%error, "cannot save which environment agents have");
+            }
+        }
+        if before.conflict != next.conflict {
+            let (status, reason, message) = match &next.conflict {
+                Some(conflict) => (ConditionStatus::False, "Conflict", conflict.to_string()),
+                None => (ConditionStatus::True, "Complete", String::new()),
+            };
+            let now = self.now();
+            set_condition(&self.deps.publisher, now, ("EnvironmentValid", status, reason, &message), 0);
+            if next.conflict.is_some() {
+                self.record(EventType::Warning, "project", "EnvironmentConflict", &message);
+            }
+        }
+        self.deps.waker.wake(Wake::All);
+    }
+
+    /// Look at this agent again.
+    pub(super) fn touch(&self, agent: &str) {
+        self.deps.waker.wake(Wake::Key(Key::Agent(agent.to_owned())));
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Memory> {
+        // Each change leaves the memory consistent, and a pass that panicked is repeated from what is seen.
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn with_record<T>(&self, agent: &str, use_record: impl FnOnce(&mut Record) -> T) -> T {
+        use_record(self.lock().records.entry(agent.to_owned()).or_default())
+    }
+
+    /// The lock of an agent: held by whoever changes something of it.
+    pub(super) fn agent_lock(&self, agent: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(locks.entry(agent.to_owned()).or_default())
+    }
+
+    pub(super) fn now(&self) -> Time {
+        self.deps.clock.now()
+    }
+
+    pub(super) fn record(&self, kind: EventType, object: &str, reason: &str, message: &str) {
+        let now = self.now();
+        record_event(&self.deps.store, &self.deps.publisher, now, (kind, object, reason, message));
+    }
+
+    pub(super) fn current_settings(&self) -> Arc<AgentSettings> {
+        Arc::clone(&self.lock().settings)
+    }
+
+    /// What is asked once.
+    pub(super) async fn facts(&self) -> Result<Facts, PassError> {
+        let asked = self.facts.get_or_try_init(|| async {
+            let info = self.deps.runtime.info().await.map_err(PassError::new)?;
+            let root = &self.deps.layout.root;
+            let identity = layout::identity(root, &info)
+                .map_err(|error| PassError::new(format!("cannot look at {}: {error}", root.display())))?;
+            let state_dir = self.deps.layout.state.parent().unwrap_or(root);
+            let git = Repository::open(root, state_dir).await.map_err(PassError::new)?;
+            Ok(Facts { identity, git })
+        });
+        asked.await.cloned()
+    }
+
+    pub(super) fn blueprint<'a>(
+        &'a self,
+        spec: &'a AgentSpec,
+        facts: &'a Facts,
+        settings: &'a AgentSettings,
+    ) -> Blueprint<'a> {
+        Blueprint {
+            spec,
+            owner: &self.deps.owner,
+            names: &self.deps.names,
+            layout: &self.deps.layout,
+            identity: facts.identity,
+            objects: facts.git.objects(),
+            join: &settings.join,
+        }
+    }
+
+    /// One look at the engine and at the agents' branches: all, or one's.
+    pub(super) async fn look(&self, agent: Option<&str>) -> Result<World, PassError> {
+        let listed = observe::world(self.deps.runtime.as_ref(), &self.deps.owner, agent).await;
+        let mut world = listed.map_err(PassError::new)?;
+        let rows = match agent {
+            Some(agent) => self.deps.store.agent(agent).map(|row| row.into_iter().collect()),
+            None => self.deps.store.agents(),
+        };
+        let specs = rows.map_err(PassError::new)?.into_iter().filter(|row| row.stage != Stage::Removed);
+        let (names, asked): (Vec<_>, Vec<_>) =
+            specs.map(|AgentRow { spec, .. }| (spec.name, (spec.branch, spec.base))).unzip();
+        if !asked.is_empty() {
+            let heads = self.facts().await?.git.heads(&asked).await.map_err(PassError::new)?;
+            world.heads = names.into_iter().zip(heads).collect();
+        }
+        Ok(world)
+    }
+
+    /// One pass over an agent, by whoever holds its lock.
+    pub(super) async fn pass(&self, row: &AgentRow, world: &World, ask: Ask) -> Result<Passed, PassError> {
+        let name = &row.spec.name;
+        let saved = Saved::read(row.memory.as_deref());
+        let facts = self.facts().await?;
+        let settings = self.current_settings();
+        let renewed = choose::renewed(&row.spec, &settings, &self.deps.layout.root, &saved.asked);
+        let container = world.containers.get(name);
+        let wanted = Wanted {
+            journal: match row.stage {
+                Stage::Creating => Journal::Unfinished,
+                Stage::Made => Journal::Made,
+                Stage::Removing | Stage::Removed => Journal::Removing,
+            },
+            desired: row.desired,
+            renew: ask.renew,
+            restart: ask.restart,
+            container: self.deps.names.agent(name),
+            network: self.deps.names.network(),
+            join: settings.join.clone(),
+            fields: self.blueprint(&renewed, &facts, &settings).fields(),
+            had_container: saved.container.is_some(),
+            grace_ms: GRACE_MS,
+        };
+        let failure = self.with_record(name, |record| record.failure.clone());
+        let seen = Seen {
+            container,
+            surplus: world.surplus(name),
+            workspace: self.deps.layout.workspace(name).symlink_metadata().is_ok_and(|meta| meta.is_dir()),
+            working: self.is_working(name),
+            failure: failure.as_deref(),
+        };
+        let plan = plan::plan(&wanted, &seen);
+        self.publish(row, &saved, &plan, world).await?;
+        let (acted, failed) = self.execute(row, &renewed, &facts, &wanted, &plan).await?;
+        Ok(Passed { acted, failed, plan })
+    }
+
+    async fn reconcile_agent(&self, name: &str, world: &World) -> Result<Next, PassError> {
+        let lock = self.agent_lock(name);
+        // Whoever has it looks again at the end.
+        let Ok(_held) = lock.try_lock() else { return Ok(Next::Settled) };
+        let row = self.deps.store.agent(name).map_err(PassError::new)?;
+        let Some(row) = row.filter(|row| row.stage != Stage::Removed) else {
+            self.forget(name);
+            return Ok(Next::Settled);
+        };
+        let passed = self.pass(&row, world, Ask::default()).await?;
+        Ok(match (passed.acted, passed.plan.recheck) {
+            (true, _) => Next::Again,
+            (false, true) => Next::After(std::time::Duration::from_secs(1)),
+            (false, false) => Next::Settled,
+        })
+    }
+
+    /// Nothing of this agent is told any more.
+    pub(super) fn forget(&self, name: &str) {
+        self.lock().records.remove(name);
+        self.deps.publisher.update(|snapshot| {
+            snapshot.agents.remove(name);
+        });
+    }
+
+    /// Throw-away containers that nobody uses are a dead controller's.
+    async fn reconcile_helpers(&self, world: &World) -> Result<Next, PassError> {
+        for helper in &world.helpers {
+            if !self.lock().helpers.contains(&helper.name) {
+                self.deps.runtime.remove(&helper.id).await.map_err(PassError::new)?;
+            }
+        }
+        Ok(Next::Settled)
+    }
+}
+
+#[async_trait]
+impl Kind for Arc<Agents> {
+    type Key = Key;
+    type World = World;
+
+    async fn observe(&self) -> Result<World, PassError> {
+        self.look(None).await
+    }
+
+    fn keys(&self, world: &World) -> Vec<Key> {
+        // A store that cannot be read leaves those that are told of.
+        let rows = self.deps.store.agents().unwrap_or_default();
+        let mut names: Vec<String> = rows
+            .into_iter()
+            .filter(|row| row.stage != Stage::Removed)
+            .map(|row| row.spec.name)
+            .chain(self.deps.publisher.current().agents.keys().cloned())
+            .collect();
+        names.sort();
+        names.dedup();
+        let all = (!world.helpers.is_empty()).then_some(Key::All);
+        all.into_iter().chain(names.into_iter().map(Key::Agent)).collect()
+    }
+
+    async fn reconcile(&self, key: &Key, world: &World) -> Result<Next, PassError> {
+        match key {
+            Key::All => self.reconcile_helpers(world).await,
+            Key::Agent(name) => self.reconcile_agent(name, world).await,
+        }
+    }
+
+    fn on_observed(&self, result: Result<&World, &PassError>) {
+        let Err(error) = result else { return };
+        self.deps.publisher.update(|snapshot| {
+            for status in snapshot.agents.values_mut() {
+                status.state = AgentState::Unknown;
+                status.reason = "EngineUnavailable".into();
+                status.message.clone_from(&error.message);
+            }
+        });
+    }
+
+    fn on_failed(&self, key: &Key, error: &PassError) {
+        let Key::Agent(name) = key else { return };
+        self.deps.publisher.update(|snapshot| {
+            if let Some(status) = snapshot.agents.get_mut(name) {
+                status.reason = "Retrying".into();
+                status.message.clone_from(&error.message);
+            }
+        });
+    }
+}

@@ -1,0 +1,103 @@
+//! What people ask of runs, and what the snapshot tells of them.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Runs;
+use crate::model::{Accepted, Credentials, Enter, Rejected, Request};
+
+/// The shell a person gets: the better one where it is there.
+const SHELL: &str = "command -v bash >/dev/null 2>&1 && exec bash; exec sh";
+
+impl Runs {
+    /// Carries out what is asked of runs.
+    ///
+    /// # Errors
+    ///
+    /// The agent is unknown, the request makes no sense, or it failed.
+    pub async fn handle(self: &Arc<Self>, request: Request) -> Result<Accepted, Rejected> {
+        match request {
+            Request::RunStart { spec, credentials } => {
+                let record = self.start(*spec, credentials)?;
+                let text = if record.message.is_empty() { String::new() } else { record.message };
+                Ok(Accepted { agents: vec![record.agent], run: Some(record.id), text, ..Accepted::default() })
+            }
+            Request::RunStop { agent } => {
+                let record = self.stop(&agent).await?;
+                let text = format!("{} {}", record.id, record.state);
+                Ok(Accepted { agents: vec![agent], run: Some(record.id), text, ..Accepted::default() })
+            }
+            Request::AgentEnter { name, agent_cli: true, credentials } => self.cli(&name, &credentials).await,
+            Request::AgentEnter { name, agent_cli: false, .. } => self.shell(&name).await,
+            _ => Err(Rejected::NotPossible { message: "this is not about runs".to_owned() }),
+        }
+    }
+
+    async fn shell(&self, agent: &str) -> Result<Accepted, Rejected> {
+        self.agent(agent)?;
+        let ready = self.deps.ground.enter(agent).await?;
+        let warnings = match ready.missing_services.as_slice() {
+            [] => Vec::new(),
+            missing => vec![format!("not healthy, so their variables are missing: {}", missing.join(", "))],
+        };
+        Ok(Accepted {
+            agents: vec![agent.to_owned()],
+            warnings,
+            enter: Some(Enter {
+                container: ready.container,
+                command: ["sh", "-c", SHELL].map(str::to_owned).to_vec(),
+                env: Credentials(ready.env),
+                user: ready.user,
+                workdir: ready.workdir,
+            }),
+            ..Accepted::default()
+        })
+    }
+
+    /// Ends the runs of these agents, of all when there are no names. Those without one are left alone.
+    ///
+    /// # Errors
+    ///
+    /// A run does not end.
+    pub async fn end_all(self: &Arc<Self>, names: &[String]) -> Result<(), Rejected> {
+        let live: Vec<String> = self.lock().keys().cloned().collect();
+        for agent in live.into_iter().filter(|agent| names.is_empty() || names.contains(agent)) {
+            match self.stop(&agent).await {
+                // It ended meanwhile, or its agent is gone.
+                Err(Rejected::NotPossible { .. } | Rejected::UnknownAgent { .. }) | Ok(_) => {}
+                Err(rejected) => return Err(rejected),
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts what is known of an agent's runs into the snapshot, where the agent is in it.
+    pub(super) fn publish(&self, agent: &str) {
+        let (run, last_run, waiting) = (self.live(agent), self.last(agent), self.waiting(agent));
+        self.deps.publisher.update(|snapshot| {
+            if let Some(status) = snapshot.agents.get_mut(agent) {
+                (status.run, status.last_run, status.waiting) = (run, last_run, waiting);
+            }
+        });
+    }
+
+    /// Tells of the runs of agents that come into the snapshot, until `shutdown`.
+    pub async fn follow_agents(self: Arc<Self>, shutdown: CancellationToken) {
+        let mut snapshots = self.deps.publisher.subscribe();
+        loop {
+            let agents = snapshots.borrow_and_update().agents.clone();
+            for (agent, status) in agents {
+                if status.run != self.live(&agent) || status.last_run != self.last(&agent) {
+                    self.publish(&agent);
+                    self.deps.ground.touched(&agent);
+                }
+            }
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                changed = snapshots.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! From a plan and what is remembered to what people read.
+
+use super::kind::Agents;
+use super::memory::Saved;
+use super::observe::World;
+use super::plan::Plan;
+use crate::controller::PassError;
+use crate::git::Head;
+use crate::model::{
+    AgentState, AgentStatus, Condition, ConditionStatus, ContainerPhase, EventType, ObservedContainer,
+    RunState, Time,
+};
+use crate::store::AgentRow;
+
+/// What is told beside the plan.
+struct Told {
+    container: String,
+    workspace: String,
+    container_id: Option<String>,
+    started_at: Option<Time>,
+    running: bool,
+    head: Head,
+    stale: bool,
+    missing: Vec<String>,
+}
+
+impl Agents {
+    /// Whether a run of this agent is under way, as far as it is told.
+    pub(super) fn is_working(&self, name: &str) -> bool {
+        let snapshot = self.deps.publisher.current();
+        let run = snapshot.agents.get(name).and_then(|status| status.run.as_ref());
+        run.is_some_and(|run| run.state == RunState::Running)
+    }
+
+    pub(super) async fn publish(
+        &self,
+        row: &AgentRow,
+        saved: &Saved,
+        plan: &Plan,
+        world: &World,
+    ) -> Result<(), PassError> {
+        let name = &row.spec.name;
+        let container = world.containers.get(name);
+        let running = container.is_some_and(|container| container.phase == ContainerPhase::Running);
+        let started_at = match container.filter(|_| running) {
+            Some(container) => Some(self.started_at(name, container).await?),
+            None => None,
+        };
+        let (generation, missing) = {
+            let memory = self.lock();
+            (memory.environment.remembered.generation, memory.environment.missing.clone())
+        };
+        let told = Told {
+            container: self.deps.names.agent(name),
+            workspace: self.deps.layout.workspace(name).display().to_string(),
+            container_id: container.map(|container| container.id.clone()),
+            started_at,
+            running,
+            head: world.heads.get(name).cloned().unwrap_or_default(),
+            stale: self.is_working(name) && saved.entered.is_some_and(|entered| entered < generation),
+            missing,
+        };
+        self.tell(row, saved, plan, told);
+        Ok(())
+    }
+
+    fn tell(&self, row: &AgentRow, saved: &Saved, plan: &Plan, told: Told) {
+        let now = self.now();
+        let name = row.spec.name.clone();
+        let before = self.deps.publisher.current().agents.get(&name).cloned();
+        let spec = row.spec.clone();
+        let newly = |state| plan.state == state && before.as_ref().is_none_or(|old| old.state != state);
+        if newly(AgentState::Lost) || newly(AgentState::Error) {
+            let object = format!("agent/{name}");
+            self.record(EventType::Warning, &object, plan.reason, &plan.message);
+        }
+        let conditions = conditions(plan, &told, row.generation, now, before.as_ref());
+        self.deps.publisher.update(|snapshot| {
+            // What others tell of it stays as it is, also when it was told since.
+            let old = snapshot.agents.remove(&name);
+            let (run, last_run, task, waiting) =
+                old.map(|old| (old.run, old.last_run, old.task, old.waiting)).unwrap_or_default();
+            let status = AgentStatus {
+                name: spec.name,
+                state: plan.state,
+                desired: row.desired,
+                role: spec.role,
+                workstream: spec.workstream,
+                adapter: spec.adapter,
+                model: spec.model,
+                image: spec.image,
+                branch: spec.branch,
+                base: spec.base,
+                base_commit: spec.base_commit,
+                head: told.head.commit,
+                ahead: told.head.ahead,
+                behind: told.head.behind,
+                dirty: saved.dirty,
+                container: told.container,
+                container_id: told.container_id,
+                workspace: told.workspace,
+                started_at: told.started_at,
+                run,
+                last_run,
+                task,
+                stale_environment: told.stale,
+                out_of_date: plan.out_of_date.clone(),
+                missing_services: told.missing,
+                waiting,
+                reason: plan.reason.to_owned(),
+                message: plan.message.clone(),
+                generation: row.generation,
+                conditions,
+            };
+            snapshot.agents.insert(name, status);
+        });
+    }
+
+    /// When a container that runs was started. Some engines do not tell it in lists.
+    async fn started_at(&self, name: &str, container: &ObservedContainer) -> Result<Time, PassError> {
+        if let Some(time) = container.started_at {
+            return Ok(time);
+        }
+        let known = self.with_record(name, |record| record.started.clone());
+        if let Some((_, time)) = known.filter(|(id, _)| *id == container.id) {
+            return Ok(time);
+        }
+        let inspected = self.deps.runtime.inspect(&container.id).await.map_err(PassError::new)?;
+        let time = inspected.started_at.map_or(self.now(), Time::from);
+        self.with_record(name, |record| record.started = Some((container.id.clone(), time)));
+        Ok(time)
+    }
+}
+
+fn conditions(
+    plan: &Plan,
+    told: &Told,
+    generation: u64,
+    now: Time,
+    before: Option<&AgentStatus>,
+) -> Vec<Condition> {
+    let truth = |holds: bool| if holds { ConditionStatus::True } else { ConditionStatus::False };
+    let ready = matches!(plan.state, AgentState::Idle | AgentState::Working) && told.running;
+    [
+        ("ContainerRunning", truth(told.running)),
+        ("Ready", truth(ready)),
+        ("UpToDate", truth(plan.out_of_date.is_empty() && !told.stale)),
+        ("ServicesPresent", truth(told.missing.is_empty())),
+    ]
+    .into_iter()
+    .map(|(kind, status)| {
+        let old = before.and_then(|before| before.conditions.iter().find(|old| old.kind == kind));
+        Condition {
+            kind: kind.to_owned(),
+            status,
+            reason: plan.reason.to_owned(),
+            message: plan.message.clone(),
+            last_transition: old.filter(|old| old.status == status).map_or(now, |old| old.last_transition),
+            observed_generation: generation,
+        }
+    })
+    .collect()
+}
