@@ -10,3 +10,4 @@ mod git;
 mod plan;
 mod tasks;
 mod tidy;
+mod tui;
