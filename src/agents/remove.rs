@@ -16,7 +16,9 @@ impl Agents {
             match self.remove_one(&name, force).await {
                 Ok((text, warnings)) => {
                     accepted.text.push_str(&format!("{text}\n"));
-                    accepted.warnings.extend(warnings.into_iter().map(|said| format!("agent '{name}': {said}")));
+                    accepted
+                        .warnings
+                        .extend(warnings.into_iter().map(|said| format!("agent '{name}': {said}")));
                     accepted.agents.push(name);
                 }
                 Err(rejected) => refused.push(rejected),
@@ -49,7 +51,12 @@ impl Agents {
             let saved = self.rescue(name, force).await?;
             self.deps.store.set_agent_stage(name, Stage::Removing).map_err(|error| store_failed(&error))?;
             let reference = &saved.rescue.reference;
-            self.record(EventType::Normal, &format!("agent/{name}"), "Saved", &format!("saved as {reference}"));
+            self.record(
+                EventType::Normal,
+                &format!("agent/{name}"),
+                "Saved",
+                &format!("saved as {reference}"),
+            );
             told = (
                 format!(
                     "Removed agent {name}; its work is saved as {reference}\nRestore it with: tanuki undo {name}"

@@ -172,6 +172,8 @@ pub struct Project {
     pub target: Option<String>,
     /// Agents that were made for tasks.
     pub made: BTreeMap<String, Made>,
+    /// Names that something else has.
+    pub taken: BTreeSet<String>,
     /// Adapters whose service does not answer as it should.
     pub pauses: BTreeMap<String, Pause>,
     /// That everything is finished was told.

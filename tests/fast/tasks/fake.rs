@@ -224,6 +224,13 @@ impl Workers for Fake {
         Ok(())
     }
 
+    async fn start(&self, agent: &str) -> Result<(), Trouble> {
+        self.point().await;
+        self.lock().agents.get_mut(agent).unwrap().status.state = AgentState::Idle;
+        self.point().await;
+        Ok(())
+    }
+
     async fn remove(&self, agent: &str) -> Result<(), Trouble> {
         self.point().await;
         {
