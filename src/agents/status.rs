@@ -84,12 +84,7 @@ impl Agents {
         self.deps.publisher.update(|snapshot| {
             // What others tell of it stays as it is, also when it was told since.
             let task = snapshot.agents.remove(&name).and_then(|old| old.task);
-            let status = AgentStatus {
-                run,
-                last_run,
-                task,
-                ..compose(row, saved, plan, told, conditions)
-            };
+            let status = AgentStatus { run, last_run, task, ..compose(row, saved, plan, told, conditions) };
             snapshot.agents.insert(name, status);
         });
     }
