@@ -287,21 +287,12 @@ impl Agents {
         let settings = self.current_settings();
         let renewed = choose::renewed(&row.spec, &settings, &self.deps.layout.root, &saved.asked);
         let container = world.containers.get(name);
+        let fields = self.blueprint(&renewed, &facts, &settings).fields();
         let wanted = Wanted {
-            journal: match row.stage {
-                Stage::Creating => Journal::Unfinished,
-                Stage::Made => Journal::Made,
-                Stage::Removing | Stage::Removed => Journal::Removing,
-            },
-            desired: row.desired,
             renew: ask.renew,
             restart: ask.restart,
-            container: self.deps.names.agent(name),
-            network: self.deps.names.network(),
             join: settings.join.clone(),
-            fields: self.blueprint(&renewed, &facts, &settings).fields(),
-            had_container: saved.container.is_some(),
-            grace_ms: GRACE_MS,
+            ..wanted(row, &saved, &self.deps.names, fields)
         };
         let failure = self.with_record(name, |record| record.failure.clone());
         let seen = Seen {
@@ -350,6 +341,31 @@ impl Agents {
             }
         }
         Ok(Next::Settled)
+    }
+}
+
+/// What an agent should be, where nobody asks for more now.
+pub(super) fn wanted(
+    row: &AgentRow,
+    saved: &Saved,
+    names: &Names,
+    fields: BTreeMap<String, String>,
+) -> Wanted {
+    Wanted {
+        journal: match row.stage {
+            Stage::Creating => Journal::Unfinished,
+            Stage::Made => Journal::Made,
+            Stage::Removing | Stage::Removed => Journal::Removing,
+        },
+        desired: row.desired,
+        renew: false,
+        restart: false,
+        container: names.agent(&row.spec.name),
+        network: names.network(),
+        join: Vec::new(),
+        fields,
+        had_container: saved.container.is_some(),
+        grace_ms: GRACE_MS,
     }
 }
 

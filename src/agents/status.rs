@@ -13,15 +13,15 @@ use crate::model::{
 use crate::store::AgentRow;
 
 /// What is told beside the plan.
-struct Told {
-    container: String,
-    workspace: String,
-    container_id: Option<String>,
-    started_at: Option<Time>,
-    running: bool,
-    head: Head,
-    stale: bool,
-    missing: Vec<String>,
+pub(super) struct Told {
+    pub(super) container: String,
+    pub(super) workspace: String,
+    pub(super) container_id: Option<String>,
+    pub(super) started_at: Option<Time>,
+    pub(super) running: bool,
+    pub(super) head: Head,
+    pub(super) stale: bool,
+    pub(super) missing: Vec<String>,
 }
 
 impl Agents {
@@ -68,7 +68,6 @@ impl Agents {
         let now = self.now();
         let name = row.spec.name.clone();
         let before = self.deps.publisher.current().agents.get(&name).cloned();
-        let spec = row.spec.clone();
         let newly = |state| plan.state == state && before.as_ref().is_none_or(|old| old.state != state);
         if newly(AgentState::Lost) || newly(AgentState::Error) {
             let object = format!("agent/{name}");
@@ -78,39 +77,12 @@ impl Agents {
         self.deps.publisher.update(|snapshot| {
             // What others tell of it stays as it is, also when it was told since.
             let old = snapshot.agents.remove(&name);
-            let (run, last_run, task, waiting) =
-                old.map(|old| (old.run, old.last_run, old.task, old.waiting)).unwrap_or_default();
-            let status = AgentStatus {
-                name: spec.name,
-                state: plan.state,
-                desired: row.desired,
-                role: spec.role,
-                workstream: spec.workstream,
-                adapter: spec.adapter,
-                model: spec.model,
-                image: spec.image,
-                branch: spec.branch,
-                base: spec.base,
-                base_commit: spec.base_commit,
-                head: told.head.commit,
-                ahead: told.head.ahead,
-                behind: told.head.behind,
-                dirty: saved.dirty,
-                container: told.container,
-                container_id: told.container_id,
-                workspace: told.workspace,
-                started_at: told.started_at,
-                run,
-                last_run,
-                task,
-                stale_environment: told.stale,
-                out_of_date: plan.out_of_date.clone(),
-                missing_services: told.missing,
-                waiting,
-                reason: plan.reason.to_owned(),
-                message: plan.message.clone(),
-                generation: row.generation,
-                conditions,
+            let status = compose(row, saved, plan, told, conditions);
+            let status = match old {
+                Some(AgentStatus { run, last_run, task, waiting, .. }) => {
+                    AgentStatus { run, last_run, task, waiting, ..status }
+                }
+                None => status,
             };
             snapshot.agents.insert(name, status);
         });
@@ -129,6 +101,49 @@ impl Agents {
         let time = inspected.started_at.map_or(self.now(), Time::from);
         self.with_record(name, |record| record.started = Some((container.id.clone(), time)));
         Ok(time)
+    }
+}
+
+/// A status of what is known here; runs and tasks are told by others.
+pub(super) fn compose(
+    row: &AgentRow,
+    saved: &Saved,
+    plan: &Plan,
+    told: Told,
+    conditions: Vec<Condition>,
+) -> AgentStatus {
+    let spec = row.spec.clone();
+    AgentStatus {
+        name: spec.name,
+        state: plan.state,
+        desired: row.desired,
+        role: spec.role,
+        workstream: spec.workstream,
+        adapter: spec.adapter,
+        model: spec.model,
+        image: spec.image,
+        branch: spec.branch,
+        base: spec.base,
+        base_commit: spec.base_commit,
+        head: told.head.commit,
+        ahead: told.head.ahead,
+        behind: told.head.behind,
+        dirty: saved.dirty,
+        container: told.container,
+        container_id: told.container_id,
+        workspace: told.workspace,
+        started_at: told.started_at,
+        run: None,
+        last_run: None,
+        task: None,
+        stale_environment: told.stale,
+        out_of_date: plan.out_of_date.clone(),
+        missing_services: told.missing,
+        waiting: None,
+        reason: plan.reason.to_owned(),
+        message: plan.message.clone(),
+        generation: row.generation,
+        conditions,
     }
 }
 

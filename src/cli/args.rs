@@ -8,6 +8,7 @@ use super::agent;
 use super::completions::CompletionsArgs;
 use super::config::ConfigArgs;
 use super::controller::ControllerArgs;
+use super::dashboard::DashboardArgs;
 use super::doctor::DoctorArgs;
 use super::down::DownArgs;
 use super::events::EventsArgs;
@@ -127,8 +128,9 @@ pub enum Command {
     Config(ConfigArgs),
     /// Shows what the controller would do now, and why; changes nothing.
     ///
-    /// Ends with exit code 0 when there is nothing to do, and 1 when there is. JSON is a list of objects with service
-    /// and plan: steps (action and cause), state, reason, message.
+    /// Ends with exit code 0 when there is nothing to do, and 1 when there is. JSON is a list of objects: for a service
+    /// with service and plan (steps, each with action and cause; state, reason, message), for an agent with agent, steps,
+    /// state, reason, message and `out_of_date`.
     Plan(PlanArgs),
     /// Starts all enabled services and runs the controller in the foreground.
     ///
@@ -216,6 +218,11 @@ pub enum Command {
     Role(RoleArgs),
     /// Shows what happened and why, newest last.
     Events(EventsArgs),
+    /// Shows agents, tasks, services and output live, with every action a key away.
+    ///
+    /// `?` shows the keys. The dashboard only shows and asks: agents, runs and services go on without it.
+    #[command(visible_aliases = ["ui", "tui"])]
+    Dashboard(DashboardArgs),
     /// Prints a completion script for a shell
     ///
     /// For bash, for example:

@@ -18,6 +18,7 @@ mod confirm;
 mod context;
 mod controller;
 pub mod daemon;
+mod dashboard;
 mod doctor;
 mod down;
 mod engine;
@@ -27,6 +28,7 @@ mod events;
 mod git_transport;
 mod init;
 mod live;
+mod look;
 pub mod output;
 mod plan;
 pub mod render;
@@ -112,6 +114,7 @@ async fn command_future(context: &Context, command: &Command, out: &Output) -> R
         Command::Undo(args) => agent::undo(context, args, out).await,
         Command::Role(args) => role::run(context, args, out).await,
         Command::Events(args) => events::run(context, args, out).await,
+        Command::Dashboard(args) => dashboard::run(context, args, out).await,
         Command::Completions(args) => completions::run(args, out),
         Command::Controller(args) => controller::run(context, args).await,
         Command::GitTransport(args) => git_transport::run(context, args, out).await,

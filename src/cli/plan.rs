@@ -3,8 +3,8 @@
 use clap::Args;
 
 use super::args::{Format, FormatArg};
-use super::render::{PlanLine, is_settled, render_plan};
-use super::{Context, Exit, Output, Result};
+use super::render::{AgentPlanLine, PlanLine, is_settled, render_plan};
+use super::{CliError, Context, Exit, Output, Result};
 
 /// Arguments of `tanuki plan`.
 #[derive(Debug, Args)]
@@ -18,10 +18,17 @@ pub(super) async fn run(context: &Context, args: &PlanArgs, out: &Output) -> Res
     let project = context.project()?;
     Context::warn(&project, out);
     let plans = context.plans(&project).await?;
-    let plans: Vec<PlanLine> = plans.into_iter().map(|(service, plan)| PlanLine { service, plan }).collect();
+    let services: Vec<PlanLine> =
+        plans.services.into_iter().map(|(service, plan)| PlanLine { service, plan }).collect();
+    let agents: Vec<AgentPlanLine> =
+        plans.agents.into_iter().map(|(agent, plan)| AgentPlanLine::new(agent, plan)).collect();
     match args.format.format {
-        Format::Table => out.result(&render_plan(&plans))?,
-        Format::Json => out.json(&plans)?,
+        Format::Table => out.result(&render_plan(&services, &agents))?,
+        Format::Json => {
+            let services = services.iter().map(serde_json::to_value);
+            let all: Result<Vec<_>, _> = services.chain(agents.iter().map(serde_json::to_value)).collect();
+            out.json(&all.map_err(|error| CliError::failed("cannot write JSON").because(&error))?)?;
+        }
     }
-    Ok(if is_settled(&plans) { Exit::DONE } else { Exit::FAILED })
+    Ok(if is_settled(&services, &agents) { Exit::DONE } else { Exit::FAILED })
 }

@@ -1,38 +1,29 @@
 //! A command's connection to its project's controller: one that runs, one it starts, or one inside the command.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tanuki_runtimes::ContainerRuntime;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::sleep;
 
-use super::context::{Project, existing_store};
+use super::context::Project;
 use super::daemon::{Controller, StartError};
-use super::{CliError, Context, Result, Runtime, now};
+use super::{CliError, Context, Result, Runtime};
 use crate::api::{self, Client, ClientError, Launch, LaunchError};
 use crate::controller::{Handle, HandleError};
-use crate::model::{
-    Accepted, ControllerInfo, EngineSummary, HealthWord, ProjectStatus, Rejected, Request, ServicePlan,
-    ServiceState, ServiceStatus, Snapshot,
-};
-use crate::services::names::{self, NamesError};
-use crate::services::{self, Looked, observe};
+use crate::model::{Accepted, Rejected, Request, Snapshot};
+use crate::services::names::NamesError;
 
 /// This program's version.
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Where the variable says that no background process is wanted.
 const INLINE: &str = "TANUKI_CONTROLLER";
 
 /// A log that has grown over this is put aside when a controller starts.
 const LOG_LIMIT: u64 = 4 << 20;
-
-/// How long a look waits for a controller that has just started to see how things are.
-const FIRST_LOOK: Duration = Duration::from_millis(1000);
 
 /// How often a controller that goes away is replaced.
 const TRIES: u32 = 5;
@@ -158,77 +149,6 @@ impl Context {
         }
     }
 
-    /// How the project is now: from its controller. Where none runs, one is started if something is wanted running;
-    /// else the engine is looked at, and nothing is changed.
-    pub async fn look(&self) -> Result<Snapshot> {
-        let paths = self.paths()?;
-        match Client::new(&self.socket(&paths)).snapshot().await {
-            // One that has just started may not have gone through all services yet.
-            Ok(snapshot) if now().since(snapshot.controller.started_at) > FIRST_LOOK => return Ok(snapshot),
-            Ok(_) | Err(ClientError::NotRunning) => {}
-            Err(error) => return Err(LaunchError::from(error).into()),
-        }
-        let project = self.load(paths)?;
-        let wanted = match existing_store(&project.paths)? {
-            Some(store) => store
-                .wanted_running()
-                .map_err(|error| CliError::failed("cannot read the project's store").because(&error))?,
-            None => Vec::new(),
-        };
-        let runs =
-            |name: &String| project.config.services.get(name).is_some_and(|spec| spec.external.is_none());
-        if !wanted.iter().any(runs) {
-            return self.look_without_controller(&project).await;
-        }
-        let session = self.controller(&project).await?;
-        let snapshot = first_look(session.snapshots(), &project).await;
-        session.finish().await;
-        Ok(snapshot)
-    }
-
-    async fn look_without_controller(&self, project: &Project) -> Result<Snapshot> {
-        let runtime = self.engine(project).await?;
-        let (services, _plans) = look_at(runtime.as_ref(), project).await?;
-        let info = runtime.info().await?;
-        Ok(Snapshot {
-            project: project.paths.id(),
-            path: project.paths.root.display().to_string(),
-            // Nobody's pid: there is no controller.
-            controller: ControllerInfo { version: VERSION.to_owned(), pid: 0, started_at: now() },
-            engine: EngineSummary {
-                kind: info.kind.to_string(),
-                version: info.version,
-                endpoint: info.endpoint,
-                rootless: info.rootless,
-            },
-            services,
-            agents: BTreeMap::new(),
-            tasks: BTreeMap::new(),
-            work: ProjectStatus::default(),
-            conditions: Vec::new(),
-            events: Vec::new(),
-            observed_at: Some(now()),
-        })
-    }
-
-    /// Ports that services are published on now, by service.
-    pub async fn host_ports(&self, project: &Project) -> Result<BTreeMap<String, u16>> {
-        let runtime = self.engine(project).await?;
-        let world = observe::world(runtime.as_ref(), &project.owner()).await?;
-        let published = project.config.services.values().filter_map(|spec| {
-            let container = world.containers.get(&spec.name)?;
-            Some((spec.name.clone(), container.host_port(spec.port?)?))
-        });
-        Ok(published.collect())
-    }
-
-    /// The plans of all services as they would be carried out now, by name. Nothing is changed.
-    pub async fn plans(&self, project: &Project) -> Result<BTreeMap<String, ServicePlan>> {
-        let runtime = self.engine(project).await?;
-        let (_statuses, plans) = look_at(runtime.as_ref(), project).await?;
-        Ok(plans)
-    }
-
     fn launch(&self, project: &Project) -> Result<Launch> {
         let program = self.env.program.clone().ok_or_else(|| {
             CliError::failed("cannot start the controller").cause("this program's own file cannot be found")
@@ -264,37 +184,6 @@ impl Context {
         Err(CliError::usage(format!("this project runs on {used}, not on {asked}"))
             .cause("its controller was started with that engine, and its services and data are there")
             .hint(format!("run `tanuki down` first, then use --runtime {asked}")))
-    }
-}
-
-/// Looks at the engine without a controller.
-async fn look_at(
-    runtime: &dyn ContainerRuntime,
-    project: &Project,
-) -> Result<(BTreeMap<String, ServiceStatus>, BTreeMap<String, ServicePlan>)> {
-    let store = project.existing_store()?;
-    let owner = project.owner();
-    let specs = &project.config.services;
-    let network = &project.config.network.name;
-    let names = names::look(runtime, store.as_ref(), &owner, network, specs.values()).await?;
-    let looked = Looked { runtime, store: store.as_ref(), owner: &owner, names: &names, specs };
-    Ok(services::look(looked, now()).await?)
-}
-
-/// Waits until a controller that has just started has seen every service, and shortly for their health.
-async fn first_look(mut snapshots: watch::Receiver<Arc<Snapshot>>, project: &Project) -> Snapshot {
-    let deadline = Instant::now() + FIRST_LOOK;
-    loop {
-        let snapshot = Arc::clone(&snapshots.borrow_and_update());
-        let known = project.config.services.keys().all(|name| {
-            snapshot.services.get(name).is_some_and(|status| {
-                !matches!(status.state, ServiceState::Starting | ServiceState::Pending)
-                    && status.health != HealthWord::Starting
-            })
-        });
-        if known || !matches!(timeout_at(deadline, snapshots.changed()).await, Ok(Ok(()))) {
-            return Arc::unwrap_or_clone(snapshot);
-        }
     }
 }
 

@@ -19,7 +19,7 @@ pub struct ListArgs {
 }
 
 pub(in crate::cli) async fn run(context: &Context, args: &ListArgs, out: &Output) -> Result {
-    let snapshot = context.look().await?;
+    let snapshot = context.look_at_agents().await?;
     match args.format.format {
         Format::Table => out.result(&render_agents(&snapshot, now(), StatusView { wide: args.wide }))?,
         Format::Json => out.json(&snapshot.agents.values().collect::<Vec<_>>())?,

@@ -30,7 +30,7 @@ pub(super) async fn open(
     message: Option<&str>,
     out: &Output,
 ) -> Result {
-    let snapshot = context.look().await?;
+    let snapshot = context.look_at_agents().await?;
     let known = || snapshot.agents.keys().map(String::as_str);
     let agent = snapshot.agents.get(name).ok_or_else(|| CliError::unknown_agent(name, known()))?;
     let base = base(agent)?;

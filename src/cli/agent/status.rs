@@ -23,7 +23,10 @@ pub struct StatusArgs {
 }
 
 pub(in crate::cli) async fn run(context: &Context, args: &StatusArgs, out: &Output) -> Result {
-    let mut snapshot = context.look().await?;
+    let mut snapshot = match &args.agent {
+        Some(_) => context.look_at_agents().await?,
+        None => context.look().await?,
+    };
     match (&args.agent, args.format.format) {
         (Some(name), format) => {
             let agent = snapshot

@@ -22,7 +22,7 @@ pub use doctor::{Check, Level, render_doctor};
 pub use env::{EnvStyle, ShownVariable, redact, render_env};
 pub use events::render_event;
 pub use lines::render_line;
-pub use plan::{PlanLine, is_settled, render_plan};
+pub use plan::{AgentPlanLine, AgentStep, PlanLine, is_settled, render_plan};
 pub use role::{RoleLine, render_role, render_roles};
 pub use runs::render_runs;
 pub use status::{StatusView, in_trouble, render_status, trouble};

@@ -17,7 +17,7 @@ use tanuki::model::{
 use super::{NOW, snapshot};
 
 /// An agent with nothing to do.
-fn idle(name: &str) -> AgentStatus {
+pub(super) fn idle(name: &str) -> AgentStatus {
     AgentStatus {
         name: name.to_owned(),
         state: AgentState::Idle,
@@ -52,7 +52,7 @@ fn idle(name: &str) -> AgentStatus {
     }
 }
 
-fn run(id: &str, state: RunState) -> RunRecord {
+pub(super) fn run(id: &str, state: RunState) -> RunRecord {
     RunRecord {
         id: id.to_owned(),
         agent: id.rsplit_once('-').unwrap().0.to_owned(),

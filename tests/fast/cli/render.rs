@@ -4,18 +4,24 @@ use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
+use tanuki::agents::{
+    self,
+    plan::{Action, Plan},
+};
 use tanuki::cli::render::{
-    Check, EnvStyle, PlanLine, StatusView, is_settled, redact, render_doctor, render_env, render_event,
-    render_plan, render_status, trouble,
+    AgentPlanLine, Check, EnvStyle, PlanLine, StatusView, is_settled, redact, render_agent, render_agents,
+    render_diff, render_doctor, render_env, render_event, render_line, render_plan, render_runs,
+    render_status, trouble,
 };
 use tanuki::cli::service::client_command;
 use tanuki::cli::text;
 use tanuki::model::{
-    Condition, EventRecord, EventType, HealthWord, ServicePlan, ServiceState, ServiceStatus, ServiceType,
-    Step, StepAction, Time,
+    AgentState, AgentStatus, Condition, EventRecord, EventType, HealthWord, OutputKind, OutputLine,
+    RunRecord, RunState, ServicePlan, ServiceState, ServiceStatus, ServiceType, Step, StepAction, Time,
 };
 use tanuki::services::env::Variable;
 
+use super::agents::{idle, run};
 use super::{NOW, crashing, engine_away, healthy, snapshot, stopped};
 
 #[test]
@@ -75,6 +81,37 @@ fn trouble_tells_reason_exit_code_next_try_and_probe() {
 }
 
 #[test]
+fn a_plan_says_what_agents_need() {
+    let plan = |steps, state, reason, message: &str, out_of_date: &[&str]| Plan {
+        steps,
+        state,
+        reason,
+        message: message.to_owned(),
+        out_of_date: out_of_date.iter().map(|field| (*field).to_owned()).collect(),
+        recheck: false,
+    };
+    let start =
+        vec![agents::plan::Step { action: Action::Start, cause: "it ended with exit code 1".to_owned() }];
+    let lines = [
+        ("api", plan(Vec::new(), AgentState::Idle, "Ready", "", &[])),
+        ("old", plan(Vec::new(), AgentState::Idle, "Ready", "", &["image"])),
+        ("web", plan(start, AgentState::Idle, "Starting", "", &["image"])),
+        ("gone", plan(Vec::new(), AgentState::Lost, "WorkspaceGone", "its workspace is gone", &[])),
+    ]
+    .map(|(name, plan)| AgentPlanLine::new(name.to_owned(), plan));
+    assert!(is_settled(&[], &lines[..2]) && !is_settled(&[], &lines[2..3]) && !is_settled(&[], &lines[3..]));
+    insta::assert_snapshot!(render_plan(&[], &lines), @r"
+    agent old: nothing by itself: its container is out of date (image); `tanuki restart old` makes it anew
+    agent web: start its container (it ended with exit code 1)
+    agent gone: nothing by itself: its workspace is gone (WorkspaceGone)
+    ");
+    insta::assert_snapshot!(render_plan(&[], &lines[..2]), @r"
+    Nothing to do.
+    agent old: nothing by itself: its container is out of date (image); `tanuki restart old` makes it anew
+    ");
+}
+
+#[test]
 fn a_plan_has_a_line_per_step_with_its_cause() {
     let step = |action, cause: &str| Step { action, cause: cause.to_owned() };
     let plan = |steps, state, message: &str| ServicePlan {
@@ -105,8 +142,8 @@ fn a_plan_has_a_line_per_step_with_its_cause() {
         line("ok", plan(Vec::new(), ServiceState::Running, "")),
         line("old", plan(Vec::new(), ServiceState::Failed, "volume data holds data of postgres 15")),
     ];
-    assert!(!is_settled(&plans));
-    insta::assert_snapshot!(render_plan(&plans), @r"
+    assert!(!is_settled(&plans, &[]));
+    insta::assert_snapshot!(render_plan(&plans, &[]), @r"
     db: pull image db:1 (the image is not there)
     db: create network tanuki-net (the network does not exist)
     db: create volume data-a1 (the volume does not exist)
@@ -114,8 +151,8 @@ fn a_plan_has_a_line_per_step_with_its_cause() {
     db: start container tanuki-svc-db (it is wanted running)
     old: nothing for now: volume data holds data of postgres 15 (Why)
     ");
-    assert!(is_settled(&plans[1..2]));
-    assert_eq!(render_plan(&plans[1..2]), "Nothing to do.\n");
+    assert!(is_settled(&plans[1..2], &[]));
+    assert_eq!(render_plan(&plans[1..2], &[]), "Nothing to do.\n");
 }
 
 #[test]
@@ -267,8 +304,28 @@ proptest! {
                 deadline: None,
             },
         };
-        let plan = render_plan(&[plan]);
+        let plan = render_plan(&[plan], &[]);
         prop_assert!(is_harmless(&plan) && plan.lines().count() == 1, "{plan:?}");
+
+        let run = RunRecord { title: bad.clone(), message: bad.clone(), task: Some(bad.clone()), ..run(&format!("{bad}-1"), RunState::Queued) };
+        let agent = AgentStatus {
+            state: AgentState::Lost, reason: bad.clone(), message: bad.clone(), role: Some(bad.clone()),
+            waiting: Some(bad.clone()), run: Some(run.clone()), out_of_date: vec![bad.clone()], branch: bad.clone(),
+            ..idle(&bad)
+        };
+        let text = render_agent(&agent, NOW);
+        prop_assert!(is_harmless(&text), "{text:?}");
+        let mut shown = snapshot([]);
+        shown.agents.insert(bad.clone(), agent);
+        let text = render_agents(&shown, NOW, StatusView { wide });
+        prop_assert!(is_harmless(&text), "{text:?}");
+        let text = render_runs(&[run], NOW, &TimeZone::UTC);
+        prop_assert!(is_harmless(&text) && text.lines().count() == 2, "{text:?}");
+        let line = OutputLine { source: bad.clone(), run: None, time: None, kind: OutputKind::Tool, text: bad.clone() };
+        let (_, text) = render_line(&line, Some(3));
+        prop_assert!(is_harmless(&text.replace('\t', "")) && !text.contains('\n'), "{text:?}");
+        let text: String = render_diff(&bad).into_iter().map(|(_, line)| line).collect();
+        prop_assert!(is_harmless(&text.replace('\t', "")), "{text:?}");
 
         let event = EventRecord {
             id: 1, time: NOW, kind: EventType::Normal, object: bad.clone(), reason: bad.clone(),

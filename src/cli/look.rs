@@ -1,0 +1,214 @@
+//! How a project is now: from its controller, or by a look of one's own that changes nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tanuki_runtimes::ContainerRuntime;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+
+use super::context::Project;
+use super::session::VERSION;
+use super::{CliError, Context, Result, now};
+use crate::agents::{self, Layout, LookError, Sight};
+use crate::api::{Client, ClientError, LaunchError};
+use crate::model::{
+    ControllerInfo, EngineSummary, HealthWord, Names, ProjectStatus, ServicePlan, ServiceState,
+    ServiceStatus, Snapshot,
+};
+use crate::services::spec::Owner;
+use crate::services::{self, names, observe};
+use crate::store::{Store, StoreError};
+
+/// How long a look waits for a controller that has just started to see how things are.
+const FIRST_LOOK: Duration = Duration::from_millis(1000);
+
+/// What would be done now, by name. Nothing is changed.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Plans {
+    pub(super) services: BTreeMap<String, ServicePlan>,
+    pub(super) agents: BTreeMap<String, agents::plan::Plan>,
+}
+
+impl Context {
+    /// How the project is now: from its controller. Where none runs, one is started if it has something to watch over;
+    /// else the engine is looked at, and nothing is changed.
+    pub async fn look(&self) -> Result<Snapshot> {
+        if let Some(snapshot) = self.told().await? {
+            return Ok(snapshot);
+        }
+        let project = self.project()?;
+        let store = project.existing_store()?;
+        let wanted = match &store {
+            Some(store) => store.wanted_running().map_err(|error| unreadable(&error))?,
+            None => Vec::new(),
+        };
+        let runs =
+            |name: &String| project.config.services.get(name).is_some_and(|spec| spec.external.is_none());
+        if wanted.iter().any(runs) {
+            return self.first_look(&project).await;
+        }
+        let view = self.view(&project, store).await?;
+        let settings = project.config.agents();
+        let agents = view.agents(Some(&settings));
+        let (services, agents, info) =
+            tokio::try_join!(view.services(), agents, async { Ok(view.runtime.info().await?) })?;
+        Ok(Snapshot {
+            services: services.0,
+            agents: agents.statuses,
+            engine: EngineSummary {
+                kind: info.kind.to_string(),
+                version: info.version,
+                endpoint: info.endpoint,
+                rootless: info.rootless,
+            },
+            ..view.snapshot()
+        })
+    }
+
+    /// How the agents are now. As [`Context::look`], but services and their wishes are left out where no controller
+    /// tells of them: one question to the engine.
+    pub async fn look_at_agents(&self) -> Result<Snapshot> {
+        if let Some(snapshot) = self.told().await? {
+            return Ok(snapshot);
+        }
+        let project = self.project()?;
+        let store = project.existing_store()?;
+        let view = self.view(&project, store).await?;
+        let agents = view.agents(None).await?.statuses;
+        Ok(Snapshot { agents, ..view.snapshot() })
+    }
+
+    /// Ports that services are published on now, by service.
+    pub async fn host_ports(&self, project: &Project) -> Result<BTreeMap<String, u16>> {
+        let runtime = self.engine(project).await?;
+        let world = observe::world(runtime.as_ref(), &project.owner()).await?;
+        let published = project.config.services.values().filter_map(|spec| {
+            let container = world.containers.get(&spec.name)?;
+            Some((spec.name.clone(), container.host_port(spec.port?)?))
+        });
+        Ok(published.collect())
+    }
+
+    /// The plans of all services and agents as they would be carried out now.
+    pub(super) async fn plans(&self, project: &Project) -> Result<Plans> {
+        let view = self.view(project, project.existing_store()?).await?;
+        let settings = project.config.agents();
+        let (services, agents) = tokio::try_join!(view.services(), view.agents(Some(&settings)))?;
+        Ok(Plans { services: services.1, agents: agents.plans })
+    }
+
+    /// What a controller tells. Nothing from one that has just started: it may not have gone through everything yet.
+    async fn told(&self) -> Result<Option<Snapshot>> {
+        match Client::new(&self.socket(&self.paths()?)).snapshot().await {
+            Ok(snapshot) if now().since(snapshot.controller.started_at) > FIRST_LOOK => Ok(Some(snapshot)),
+            Ok(_) | Err(ClientError::NotRunning) => Ok(None),
+            Err(error) => Err(LaunchError::from(error).into()),
+        }
+    }
+
+    async fn first_look(&self, project: &Project) -> Result<Snapshot> {
+        let session = self.controller(project).await?;
+        let snapshot = first_look(session.snapshots(), project).await;
+        session.finish().await;
+        Ok(snapshot)
+    }
+
+    async fn view<'a>(&self, project: &'a Project, store: Option<Store>) -> Result<View<'a>> {
+        let runtime = self.engine(project).await?;
+        let owner = project.owner();
+        let (network, specs) = (&project.config.network.name, project.config.services.values());
+        let names = names::look(runtime.as_ref(), store.as_ref(), &owner, network, specs).await?;
+        let layout = Layout::new(&project.paths.root, &project.paths.state_dir);
+        Ok(View { runtime, project, store, owner, names, layout })
+    }
+}
+
+/// What a project is looked at through, without a controller.
+struct View<'a> {
+    runtime: Arc<dyn ContainerRuntime>,
+    project: &'a Project,
+    store: Option<Store>,
+    owner: Owner,
+    names: Names,
+    layout: Layout,
+}
+
+impl View<'_> {
+    async fn services(&self) -> Result<(BTreeMap<String, ServiceStatus>, BTreeMap<String, ServicePlan>)> {
+        let looked = services::Looked {
+            runtime: self.runtime.as_ref(),
+            store: self.store.as_ref(),
+            owner: &self.owner,
+            names: &self.names,
+            specs: &self.project.config.services,
+        };
+        Ok(services::look(looked, now()).await?)
+    }
+
+    async fn agents(&self, settings: Option<&crate::model::AgentSettings>) -> Result<Sight> {
+        let Some(store) = &self.store else { return Ok(Sight::default()) };
+        let looked = agents::Looked {
+            runtime: self.runtime.as_ref(),
+            store,
+            owner: &self.owner,
+            names: &self.names,
+            layout: &self.layout,
+            settings,
+        };
+        Ok(agents::look(looked).await?)
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            project: self.project.paths.id(),
+            path: self.project.paths.root.display().to_string(),
+            // Nobody's pid: there is no controller.
+            controller: ControllerInfo { version: VERSION.to_owned(), pid: 0, started_at: now() },
+            engine: EngineSummary {
+                kind: self.runtime.kind().to_string(),
+                version: String::new(),
+                endpoint: self.runtime.endpoint().to_owned(),
+                rootless: false,
+            },
+            services: BTreeMap::new(),
+            agents: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            work: ProjectStatus::default(),
+            conditions: Vec::new(),
+            events: Vec::new(),
+            observed_at: Some(now()),
+        }
+    }
+}
+
+fn unreadable(error: &StoreError) -> CliError {
+    CliError::failed("cannot read the project's store").because(error)
+}
+
+/// Waits until a controller that has just started has seen every service, and shortly for their health.
+async fn first_look(mut snapshots: watch::Receiver<Arc<Snapshot>>, project: &Project) -> Snapshot {
+    let deadline = Instant::now() + FIRST_LOOK;
+    loop {
+        let snapshot = Arc::clone(&snapshots.borrow_and_update());
+        let known = project.config.services.keys().all(|name| {
+            snapshot.services.get(name).is_some_and(|status| {
+                !matches!(status.state, ServiceState::Starting | ServiceState::Pending)
+                    && status.health != HealthWord::Starting
+            })
+        });
+        if known || !matches!(timeout_at(deadline, snapshots.changed()).await, Ok(Ok(()))) {
+            return Arc::unwrap_or_clone(snapshot);
+        }
+    }
+}
+
+impl From<LookError> for CliError {
+    fn from(error: LookError) -> Self {
+        match error {
+            LookError::Engine(error) => error.into(),
+            error => Self::failed("cannot look at the project's agents").because(&error),
+        }
+    }
+}
