@@ -43,6 +43,7 @@ mod no_engine;
 mod ports;
 mod reach;
 mod recovery;
+mod runs;
 mod secrets;
 mod session;
 mod start;
