@@ -18,6 +18,10 @@ impl Agents {
             Request::AgentStop { names } => self.stop_agents(&names).await,
             Request::AgentRestart { names } => self.restart_agents(&names).await,
             Request::AgentRemove { names, force } => self.remove_agents(&names, force).await,
+            Request::AgentUndo { name } => self.undo(&name).await,
+            Request::AgentDiff { name, base, format } => self.diff(&name, base.as_deref(), format).await,
+            Request::AgentMerge(merge) => self.merge_and_remove(&merge).await,
+            Request::MergeForecast { name } => self.forecast(&name).await,
             _ => Err(Rejected::NotPossible { message: "this is not about agents".into() }),
         }
     }

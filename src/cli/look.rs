@@ -46,7 +46,7 @@ impl Context {
         };
         let runs =
             |name: &String| project.config.services.get(name).is_some_and(|spec| spec.external.is_none());
-        if wanted.iter().any(runs) {
+        if wanted.iter().any(runs) || has_live_runs(store.as_ref())? {
             return self.first_look(&project).await;
         }
         let view = self.view(&project, store).await?;
@@ -75,6 +75,9 @@ impl Context {
         }
         let project = self.project()?;
         let store = project.existing_store()?;
+        if has_live_runs(store.as_ref())? {
+            return self.first_look(&project).await;
+        }
         let view = self.view(&project, store).await?;
         let agents = view.agents(None).await?.statuses;
         Ok(Snapshot { agents, ..view.snapshot() })
@@ -183,11 +186,17 @@ impl View<'_> {
     }
 }
 
+/// Whether runs are not over, so that somebody has to watch over them.
+fn has_live_runs(store: Option<&Store>) -> Result<bool> {
+    let Some(store) = store else { return Ok(false) };
+    Ok(!store.live_runs().map_err(|error| unreadable(&error))?.is_empty())
+}
+
 fn unreadable(error: &StoreError) -> CliError {
     CliError::failed("cannot read the project's store").because(error)
 }
 
-/// Waits until a controller that has just started has seen every service, and shortly for their health.
+/// Waits until a controller that has just started has seen everything, and shortly for the services' health.
 async fn first_look(mut snapshots: watch::Receiver<Arc<Snapshot>>, project: &Project) -> Snapshot {
     let deadline = Instant::now() + FIRST_LOOK;
     loop {
@@ -198,7 +207,9 @@ async fn first_look(mut snapshots: watch::Receiver<Arc<Snapshot>>, project: &Pro
                     && status.health != HealthWord::Starting
             })
         });
-        if known || !matches!(timeout_at(deadline, snapshots.changed()).await, Ok(Ok(()))) {
+        if (known && snapshot.observed_at.is_some())
+            || !matches!(timeout_at(deadline, snapshots.changed()).await, Ok(Ok(())))
+        {
             return Arc::unwrap_or_clone(snapshot);
         }
     }

@@ -169,6 +169,7 @@ pub async fn start(setup: Setup) -> Result<Option<Controller>, StartError> {
         user_home: setup.user_home.clone(),
         free_memory: runs::free_memory,
     });
+    agents.attach(&runs);
     let waker = Waker::default();
     let deps = Deps {
         runtime: Arc::clone(&setup.runtime),
