@@ -24,7 +24,7 @@ impl Tasks {
             Ok(Some(next)) => return Ok(next),
             Err(trouble) => return self.setback(step, trouble),
         }
-        match self.begin(step, world, agents).await? {
+        match self.begin(step, agents).await? {
             Ok(next) => Ok(next),
             Err(Trouble::Conflicts { with, files }) => {
                 let agent = &step.claim.agent;
@@ -75,7 +75,6 @@ impl Tasks {
     async fn begin(
         &self,
         step: &Step<'_>,
-        world: &World,
         agents: &BTreeMap<String, AgentStatus>,
     ) -> Result<Result<Next, Trouble>, PassError> {
         let Claim { agent, .. } = step.claim;
