@@ -8,6 +8,7 @@ use super::agent;
 use super::completions::CompletionsArgs;
 use super::config::ConfigArgs;
 use super::controller::ControllerArgs;
+use super::dashboard::DashboardArgs;
 use super::doctor::DoctorArgs;
 use super::down::DownArgs;
 use super::events::EventsArgs;
@@ -15,8 +16,10 @@ use super::git_transport::GitTransportArgs;
 use super::init::InitArgs;
 use super::output::Verbosity;
 use super::plan::PlanArgs;
+use super::project::ProjectArgs;
 use super::role::RoleArgs;
 use super::service::ServiceArgs;
+use super::task::TaskArgs;
 use super::up::UpArgs;
 
 /// Keeps shared services and coding agents running on Docker or Podman.
@@ -213,10 +216,19 @@ pub enum Command {
     Merge(agent::MergeArgs),
     /// Restores what the last `remove` or `merge` of an agent saved.
     Undo(agent::UndoArgs),
+    /// Hands the project's tasks to agents, and shows how they go.
+    Project(ProjectArgs),
+    /// Lists, shows and decides on tasks.
+    Task(TaskArgs),
     /// Lists, shows and makes roles: who agents are and what they may do.
     Role(RoleArgs),
     /// Shows what happened and why, newest last.
     Events(EventsArgs),
+    /// Shows agents, tasks, services and output live, with every action a key away.
+    ///
+    /// `?` shows the keys. The dashboard only shows and asks: agents, runs and services go on without it.
+    #[command(visible_aliases = ["ui", "tui"])]
+    Dashboard(DashboardArgs),
     /// Prints a completion script for a shell
     ///
     /// For bash, for example:

@@ -18,6 +18,7 @@ mod confirm;
 mod context;
 mod controller;
 pub mod daemon;
+mod dashboard;
 mod doctor;
 mod down;
 mod engine;
@@ -30,11 +31,13 @@ mod live;
 mod look;
 pub mod output;
 mod plan;
+mod project;
 pub mod render;
 mod role;
 pub mod service;
 mod session;
 mod since;
+mod task;
 mod terminal;
 pub mod text;
 mod up;
@@ -111,8 +114,11 @@ async fn command_future(context: &Context, command: &Command, out: &Output) -> R
         Command::Diff(args) => agent::diff(context, args, out).await,
         Command::Merge(args) => agent::merge(context, args, out).await,
         Command::Undo(args) => agent::undo(context, args, out).await,
+        Command::Project(args) => project::run(context, args, out).await,
+        Command::Task(args) => task::run(context, args, out).await,
         Command::Role(args) => role::run(context, args, out).await,
         Command::Events(args) => events::run(context, args, out).await,
+        Command::Dashboard(args) => dashboard::run(context, args, out).await,
         Command::Completions(args) => completions::run(args, out),
         Command::Controller(args) => controller::run(context, args).await,
         Command::GitTransport(args) => git_transport::run(context, args, out).await,

@@ -6,6 +6,7 @@
 
 mod agents;
 mod runs;
+mod tasks;
 
 use std::fs::{OpenOptions, Permissions};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};

@@ -8,4 +8,6 @@ mod cli;
 mod config;
 mod git;
 mod plan;
+mod tasks;
 mod tidy;
+mod tui;

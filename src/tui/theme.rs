@@ -1,0 +1,56 @@
+//! How things look. Only the terminal's own colours and never a background, so that dark and light terminals, sixteen
+//! colours and none all stay readable.
+
+use ratatui::style::{Color, Modifier, Style};
+
+/// What a piece of text means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tone {
+    /// Nothing in particular.
+    Plain,
+    /// As it should be.
+    Good,
+    /// On its way.
+    Busy,
+    /// Worth a look.
+    Warning,
+    /// Wrong.
+    Bad,
+    /// Beside the point.
+    Faint,
+    /// A heading.
+    Strong,
+    /// Where one is.
+    Accent,
+    /// Found by a search.
+    Found,
+    /// Selected.
+    Selected,
+}
+
+/// With or without colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Theme {
+    /// Colours are used.
+    pub colour: bool,
+}
+
+impl Theme {
+    /// The style of a tone.
+    pub(super) fn style(self, tone: Tone) -> Style {
+        let plain = Style::new();
+        let coloured = |colour| if self.colour { plain.fg(colour) } else { plain };
+        match tone {
+            Tone::Plain => plain,
+            Tone::Good => coloured(Color::Green),
+            Tone::Busy => coloured(Color::Cyan),
+            Tone::Warning => coloured(Color::Yellow),
+            Tone::Bad => coloured(Color::Red).add_modifier(Modifier::BOLD),
+            Tone::Faint => plain.add_modifier(Modifier::DIM),
+            Tone::Strong => plain.add_modifier(Modifier::BOLD),
+            Tone::Accent => coloured(Color::Cyan).add_modifier(Modifier::BOLD),
+            Tone::Found => plain.add_modifier(Modifier::REVERSED | Modifier::BOLD),
+            Tone::Selected => plain.add_modifier(Modifier::REVERSED),
+        }
+    }
+}
