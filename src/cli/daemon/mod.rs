@@ -130,6 +130,7 @@ pub struct Controller {
 pub async fn start(setup: Setup) -> Result<Option<Controller>, StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     private_directory(&setup.state_dir)?;
+    agents::hide(&setup.state_dir).map_err(|source| io_error(&setup.state_dir, source))?;
     let lock_path = setup.state_dir.join("controller.lock");
     let lock = Lock::acquire(&lock_path, clock.now()).map_err(|source| io_error(&lock_path, source))?;
     let Some(lock) = lock else { return Ok(None) };
