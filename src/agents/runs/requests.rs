@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::{Runs, home, instructions};
-use crate::model::{Accepted, Credentials, Enter, Rejected, Request, RunSpec};
+use crate::model::{Accepted, AgentState, Credentials, Enter, Rejected, Request, RunSpec, RunState};
 
 /// The shell a person gets: the better one where it is there.
 const SHELL: &str = "command -v bash >/dev/null 2>&1 && exec bash; exec sh";
@@ -105,6 +105,13 @@ impl Runs {
         self.deps.publisher.update(|snapshot| {
             if let Some(status) = snapshot.agents.get_mut(agent) {
                 (status.run, status.last_run) = (run, last_run);
+                // The rest is told by the agent's next pass; this word is not to contradict the run meanwhile.
+                let working = status.run.as_ref().is_some_and(|run| run.state == RunState::Running);
+                match status.state {
+                    AgentState::Idle if working => status.state = AgentState::Working,
+                    AgentState::Working if !working => status.state = AgentState::Idle,
+                    _ => {}
+                }
             }
         });
     }
