@@ -39,7 +39,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tanuki_runtimes::{ContainerRuntime, Event, EventAction};
+use tanuki_runtimes::ContainerRuntime;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -48,8 +48,7 @@ use super::Ground;
 use super::roles::{self, Profile};
 use crate::controller::{Clock, Publisher};
 use crate::model::{
-    AgentSpec, Credentials, EventType, LabelKey, Rejected, RunFailure, RunRecord, RunSpec, RunState,
-    Snapshot, Usage,
+    AgentSpec, Credentials, EventType, Rejected, RunFailure, RunRecord, RunSpec, RunState, Snapshot, Usage,
 };
 use crate::store::{Store, StoreError};
 
@@ -96,6 +95,9 @@ struct Memory {
     container: Option<String>,
     /// When that container was started, in milliseconds since 1970.
     container_started: Option<u64>,
+    /// The environment its process was started with.
+    #[serde(default)]
+    environment: u64,
     /// What iterations that are over used.
     before: Usage,
     /// What the agent CLI's session used in all, where it tells that only.
@@ -303,16 +305,14 @@ impl Runs {
         record.filter(|record| record.created_at >= since)
     }
 
-    /// The engine told of something: looks whether the run still has its container. Of everything when it does not say.
-    pub fn on_event(&self, event: Option<&Event>) {
-        // What happens without a change of state is, for one, the looking itself.
-        if event.is_some_and(|event| event.action == EventAction::Other) {
-            return;
-        }
-        let agent = event.map(|event| event.labels.get(LabelKey::NAME));
-        let live = self.lock();
-        for (_, run) in live.iter().filter(|(name, _)| agent.is_none_or(|agent| agent == Some(name.as_str())))
-        {
+    /// Which environment the agent's run was started with.
+    pub fn environment_generation(&self, agent: &str) -> Option<u64> {
+        self.lock().get(agent).filter(|run| run.memory.container.is_some()).map(|run| run.memory.environment)
+    }
+
+    /// Looks at once whether the agent's run still has its container.
+    pub fn look(&self, agent: &str) {
+        if let Some(run) = self.lock().get(agent) {
             run.look.notify_one();
         }
     }
