@@ -82,6 +82,7 @@ fn refused(error: adapters::AdapterError) -> Rejected {
 pub(super) struct Place {
     pub(super) container: String,
     pub(super) started: Option<u64>,
+    /// The environment its process was started with.
     pub(super) environment: u64,
 }
 

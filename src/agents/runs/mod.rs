@@ -39,7 +39,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tanuki_runtimes::ContainerRuntime;
+use tanuki_runtimes::{ContainerRuntime, Event, EventAction};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -48,7 +48,8 @@ use super::Ground;
 use super::roles::{self, Profile};
 use crate::controller::{Clock, Publisher};
 use crate::model::{
-    AgentSpec, Credentials, EventType, Rejected, RunFailure, RunRecord, RunSpec, RunState, Snapshot, Usage,
+    AgentSpec, Credentials, EventType, LabelKey, Rejected, RunFailure, RunRecord, RunSpec, RunState,
+    Snapshot, Usage,
 };
 use crate::store::{Store, StoreError};
 
@@ -310,9 +311,16 @@ impl Runs {
         self.lock().get(agent).filter(|run| run.memory.container.is_some()).map(|run| run.memory.environment)
     }
 
-    /// Looks at once whether the agent's run still has its container.
-    pub fn look(&self, agent: &str) {
-        if let Some(run) = self.lock().get(agent) {
+    /// The engine told of something: looks whether the run still has its container. Of everything when it does not say.
+    pub fn on_event(&self, event: Option<&Event>) {
+        // What happens without a change of state is, for one, the looking itself.
+        if event.is_some_and(|event| event.action == EventAction::Other) {
+            return;
+        }
+        let agent = event.map(|event| event.labels.get(LabelKey::NAME));
+        let live = self.lock();
+        for (_, run) in live.iter().filter(|(name, _)| agent.is_none_or(|agent| agent == Some(name.as_str())))
+        {
             run.look.notify_one();
         }
     }

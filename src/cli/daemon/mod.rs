@@ -226,8 +226,11 @@ pub async fn start(setup: Setup) -> Result<Option<Controller>, StartError> {
     tracker.spawn(services::follow_engine_with(
         services,
         {
-            let agents = Arc::clone(&agents);
-            move |event| agents.on_event(event)
+            let (agents, runs) = (Arc::clone(&agents), Arc::clone(&runs));
+            move |event| {
+                agents.on_event(event);
+                runs.on_event(event);
+            }
         },
         shutdown.clone(),
     ));
