@@ -2,7 +2,7 @@
 
 use super::kind::{Agents, Ask};
 use super::lifecycle::{failed, store_failed};
-use crate::controller::HandleError;
+use crate::controller::{HandleError, Wake};
 use crate::model::{Accepted, AgentSpec, EventType, Rejected};
 use crate::store::Stage;
 
@@ -72,9 +72,7 @@ impl Agents {
     /// Whether an agent may go: not while it works, or has what its base does not have.
     async fn may_remove(&self, spec: &AgentSpec, force: bool) -> Result<(), Rejected> {
         let name = &spec.name;
-        let snapshot = self.deps.publisher.current();
-        let run = snapshot.agents.get(name).and_then(|status| status.run.as_ref());
-        if let Some(run) = run {
+        if let Some(run) = self.runs().and_then(|runs| runs.live(name)) {
             // Where it was forced, its end was asked for before; a new one began since.
             return Err(Rejected::NotPossible {
                 message: format!(
@@ -116,6 +114,9 @@ impl Agents {
     /// Merges an agent's work, and removes the agent where that was asked for too.
     pub(super) async fn merge_and_remove(&self, asked: &crate::model::Merge) -> Result<Accepted, Rejected> {
         let mut accepted = self.merge(asked).await?;
+        // Everybody's base may be another one now.
+        self.deps.waker.wake(Wake::All);
+        self.refresh(&asked.name).await;
         if asked.remove {
             match self.remove_one(&asked.name, false).await {
                 Ok((text, warnings)) => {

@@ -25,11 +25,16 @@ pub(super) struct Told {
 }
 
 impl Agents {
-    /// Whether a run of this agent is under way, as far as it is told.
+    /// Whether a run of this agent is under way.
     pub(super) fn is_working(&self, name: &str) -> bool {
-        let snapshot = self.deps.publisher.current();
-        let run = snapshot.agents.get(name).and_then(|status| status.run.as_ref());
+        let run = self.runs().and_then(|runs| runs.live(name));
         run.is_some_and(|run| run.state == RunState::Running)
+    }
+
+    /// Whether a run of this agent was started with other variables than there are now.
+    fn is_stale(&self, name: &str, generation: u64) -> bool {
+        let started_with = self.runs().and_then(|runs| runs.environment_generation(name));
+        started_with.is_some_and(|started_with| started_with < generation)
     }
 
     pub(super) async fn publish(
@@ -57,7 +62,7 @@ impl Agents {
             started_at,
             running,
             head: world.heads.get(name).cloned().unwrap_or_default(),
-            stale: self.is_working(name) && saved.entered.is_some_and(|entered| entered < generation),
+            stale: self.is_stale(name, generation),
             missing,
         };
         self.tell(row, saved, plan, told);
@@ -74,16 +79,12 @@ impl Agents {
             self.record(EventType::Warning, &object, plan.reason, &plan.message);
         }
         let conditions = conditions(plan, &told, row.generation, now, before.as_ref());
+        let of_runs = self.runs().map(|runs| (runs.live(&name), runs.last(&name)));
+        let (run, last_run) = of_runs.unwrap_or_default();
         self.deps.publisher.update(|snapshot| {
             // What others tell of it stays as it is, also when it was told since.
-            let old = snapshot.agents.remove(&name);
-            let status = compose(row, saved, plan, told, conditions);
-            let status = match old {
-                Some(AgentStatus { run, last_run, task, waiting, .. }) => {
-                    AgentStatus { run, last_run, task, waiting, ..status }
-                }
-                None => status,
-            };
+            let task = snapshot.agents.remove(&name).and_then(|old| old.task);
+            let status = AgentStatus { run, last_run, task, ..compose(row, saved, plan, told, conditions) };
             snapshot.agents.insert(name, status);
         });
     }

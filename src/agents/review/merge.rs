@@ -64,12 +64,15 @@ impl Agents {
             125 => Err(Rejected::Failed {
                 message: format!("agent '{name}': cannot lay out the result to verify it: {}", said(&output)),
             }),
-            code => Err(Rejected::NotPossible {
-                message: format!(
-                    "nothing was merged: `{command}` fails on the result (exit code {code}): {}",
-                    said(&output)
-                ),
-            }),
+            code => {
+                let mut message =
+                    format!("nothing was merged: `{command}` fails on the result with exit code {code}");
+                let said = said(&output);
+                if !said.is_empty() {
+                    message.push_str(&format!(": {said}"));
+                }
+                Err(Rejected::NotPossible { message })
+            }
         }
     }
 

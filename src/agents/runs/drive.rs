@@ -193,11 +193,7 @@ impl Runs {
         let (agent, id) = (job.agent.name.as_str(), run.record.id.as_str());
         let iteration = run.record.iteration.max(1);
         let place = match &run.memory.container {
-            Some(container) => Place {
-                container: container.clone(),
-                started: run.memory.container_started,
-                environment: run.memory.environment,
-            },
+            Some(container) => Place { container: container.clone(), started: run.memory.container_started },
             None => {
                 self.note(journal, begins(run, iteration));
                 let (session, total) = self.resumed(job, run, iteration);
@@ -217,7 +213,6 @@ impl Runs {
                 self.update(agent, |_, memory| {
                     memory.container = Some(place.container.clone());
                     memory.container_started = place.started;
-                    memory.environment = place.environment;
                 });
                 self.deps.ground.touched(agent);
                 place
@@ -247,10 +242,9 @@ impl Runs {
             self.add(journal, vec![Item { kind: OutputKind::Error, text: said }]);
         }
         outcome.message.truncate(outcome.message.floor_char_boundary(1000));
-        let usage = own_usage(&outcome, run.memory.session_total);
         self.update(agent, |record, memory| {
             record.exit_code = exit;
-            record.usage = memory.before.plus(usage);
+            record.usage = memory.before.plus(own_usage(&outcome, memory.session_total));
             if outcome.session.is_some() {
                 record.session.clone_from(&outcome.session);
             }
@@ -279,7 +273,7 @@ impl Runs {
     /// Ends what may have been started while the answer to the start was awaited.
     async fn end_anyhow(&self, agent: &str, id: &str, iteration: u32) {
         if let Ok(ready) = self.deps.ground.enter(agent).await {
-            let place = Place { container: ready.container, started: None, environment: 0 };
+            let place = Place { container: ready.container, started: None };
             if let Err(error) = self.end(&place, id, iteration, PATIENCE.0).await {
                 tracing::warn!(error, run = id, "processes of a run may be left");
             }

@@ -82,7 +82,6 @@ fn refused(error: adapters::AdapterError) -> Rejected {
 pub(super) struct Place {
     pub(super) container: String,
     pub(super) started: Option<u64>,
-    pub(super) environment: u64,
 }
 
 impl Runs {
@@ -177,11 +176,7 @@ impl Runs {
     async fn place(&self, ready: &Ready) -> Result<Place, (RunFailure, String)> {
         let found = self.deps.runtime.inspect(&ready.container).await;
         let found = found.map_err(|error| (RunFailure::ContainerEnded, error.to_string()))?;
-        Ok(Place {
-            container: ready.container.clone(),
-            started: started(&found),
-            environment: ready.environment_generation,
-        })
+        Ok(Place { container: ready.container.clone(), started: started(&found) })
     }
 
     /// Whether the container is the one the iteration was started in; `None` where the engine does not tell.
@@ -278,8 +273,13 @@ fn words(rejected: &Rejected) -> String {
     }
 }
 
+/// What was refused is not mended by another try; what failed may be.
 pub(super) fn ended(rejected: &Rejected) -> (RunFailure, String) {
-    (RunFailure::ContainerEnded, words(rejected))
+    let failure = match rejected {
+        Rejected::Failed { .. } | Rejected::ShuttingDown => RunFailure::ContainerEnded,
+        _ => RunFailure::NotStarted,
+    };
+    (failure, words(rejected))
 }
 
 pub(super) fn not_started(rejected: &Rejected) -> (RunFailure, String) {
