@@ -177,7 +177,11 @@ async fn what_cannot_be_an_agent_is_refused(engine: Engine) {
         // Nothing of it is left.
         let _none = project.tanuki(&["list"]).await.ok().never_says("web");
         assert!(!project.workspace("web").exists(), "{args:?} leaves a workspace");
-        assert_eq!(project.git_says(&["branch", "--list", "tanuki/web"]).await, "", "{args:?} leaves a branch");
+        assert_eq!(
+            project.git_says(&["branch", "--list", "tanuki/web"]).await,
+            "",
+            "{args:?} leaves a branch"
+        );
         assert_eq!(project.objects().await.containers.len(), 1, "{args:?} leaves a container");
     }
     let _made = project.spawn("web").await;
@@ -186,7 +190,11 @@ async fn what_cannot_be_an_agent_is_refused(engine: Engine) {
 /// An image whose git is gone.
 async fn bare_image(project: &Project) {
     let name = format!("tanuki-e2e-bare-{}", std::process::id());
-    let image = if project.engine == Engine::Docker { "tanuki-test/plain:1" } else { "localhost/tanuki-test/plain:1" };
+    let image = if project.engine == Engine::Docker {
+        "tanuki-test/plain:1"
+    } else {
+        "localhost/tanuki-test/plain:1"
+    };
     let label = project.foreign_label();
     let args = ["run", "--name", &name, "--label", &label, image, "rm", "/usr/bin/git"];
     let _ran = project.engine_cli(&args).await.ok();

@@ -193,7 +193,11 @@ impl Runs {
         let (agent, id) = (job.agent.name.as_str(), run.record.id.as_str());
         let iteration = run.record.iteration.max(1);
         let place = match &run.memory.container {
-            Some(container) => Place { container: container.clone(), started: run.memory.container_started },
+            Some(container) => Place {
+                container: container.clone(),
+                started: run.memory.container_started,
+                environment: run.memory.environment,
+            },
             None => {
                 self.note(journal, begins(run, iteration));
                 let (session, total) = self.resumed(job, run, iteration);
@@ -213,6 +217,7 @@ impl Runs {
                 self.update(agent, |_, memory| {
                     memory.container = Some(place.container.clone());
                     memory.container_started = place.started;
+                    memory.environment = place.environment;
                 });
                 self.deps.ground.touched(agent);
                 place
@@ -273,7 +278,7 @@ impl Runs {
     /// Ends what may have been started while the answer to the start was awaited.
     async fn end_anyhow(&self, agent: &str, id: &str, iteration: u32) {
         if let Ok(ready) = self.deps.ground.enter(agent).await {
-            let place = Place { container: ready.container, started: None };
+            let place = Place { container: ready.container, started: None, environment: 0 };
             if let Err(error) = self.end(&place, id, iteration, PATIENCE.0).await {
                 tracing::warn!(error, run = id, "processes of a run may be left");
             }

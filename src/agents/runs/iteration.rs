@@ -82,6 +82,8 @@ fn refused(error: adapters::AdapterError) -> Rejected {
 pub(super) struct Place {
     pub(super) container: String,
     pub(super) started: Option<u64>,
+    /// The environment its process was started with.
+    pub(super) environment: u64,
 }
 
 impl Runs {
@@ -176,7 +178,11 @@ impl Runs {
     async fn place(&self, ready: &Ready) -> Result<Place, (RunFailure, String)> {
         let found = self.deps.runtime.inspect(&ready.container).await;
         let found = found.map_err(|error| (RunFailure::ContainerEnded, error.to_string()))?;
-        Ok(Place { container: ready.container.clone(), started: started(&found) })
+        Ok(Place {
+            container: ready.container.clone(),
+            started: started(&found),
+            environment: ready.environment_generation,
+        })
     }
 
     /// Whether the container is the one the iteration was started in; `None` where the engine does not tell.

@@ -96,6 +96,9 @@ struct Memory {
     container: Option<String>,
     /// When that container was started, in milliseconds since 1970.
     container_started: Option<u64>,
+    /// The environment its process was started with.
+    #[serde(default)]
+    environment: u64,
     /// What iterations that are over used.
     before: Usage,
     /// What the agent CLI's session used in all, where it tells that only.
@@ -301,6 +304,11 @@ impl Runs {
             },
         };
         record.filter(|record| record.created_at >= since)
+    }
+
+    /// Which environment the agent's run was started with.
+    pub fn environment_generation(&self, agent: &str) -> Option<u64> {
+        self.lock().get(agent).filter(|run| run.memory.container.is_some()).map(|run| run.memory.environment)
     }
 
     /// The engine told of something: looks whether the run still has its container. Of everything when it does not say.
