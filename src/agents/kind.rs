@@ -176,10 +176,6 @@ impl Agents {
             if let Some(record) = self.lock().records.get_mut(name) {
                 record.started = None;
             }
-            if let Some(runs) = self.runs() {
-                // What ran in it ended with it.
-                runs.look(name);
-            }
             self.touch(name);
         }
     }

@@ -79,18 +79,12 @@ impl Agents {
             self.record(EventType::Warning, &object, plan.reason, &plan.message);
         }
         let conditions = conditions(plan, &told, row.generation, now, before.as_ref());
-        let of_runs = self.runs().map(|runs| (runs.live(&name), runs.last(&name), runs.waiting(&name)));
-        let (run, last_run, waiting) = of_runs.unwrap_or_default();
+        let of_runs = self.runs().map(|runs| (runs.live(&name), runs.last(&name)));
+        let (run, last_run) = of_runs.unwrap_or_default();
         self.deps.publisher.update(|snapshot| {
             // What others tell of it stays as it is, also when it was told since.
             let task = snapshot.agents.remove(&name).and_then(|old| old.task);
-            let status = AgentStatus {
-                run,
-                last_run,
-                task,
-                waiting,
-                ..compose(row, saved, plan, told, conditions)
-            };
+            let status = AgentStatus { run, last_run, task, ..compose(row, saved, plan, told, conditions) };
             snapshot.agents.insert(name, status);
         });
     }

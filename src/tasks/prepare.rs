@@ -64,7 +64,11 @@ impl Tasks {
             AgentState::Error => {
                 Err(Trouble::Passing { message: format!("agent '{agent}' is not well: {}", status.message) })
             }
-            AgentState::Idle | AgentState::Working | AgentState::Stopped => Ok(None),
+            AgentState::Stopped => {
+                self.wanted(step, self.deps.workers.start(agent)).await.unwrap_or(Ok(()))?;
+                Ok(Some(Next::Again))
+            }
+            AgentState::Idle | AgentState::Working => Ok(None),
         }
     }
 

@@ -46,6 +46,10 @@ pub(super) fn take(state: &mut State, ticket: u64, answer: Result<Accepted, Hand
             }
         }
         (Then::Remove(name), Ok(accepted)) => {
+            // How it is restored; the history keeps it.
+            for line in text::block(&accepted.text).skip(1).filter(|line| !line.trim().is_empty()).take(8) {
+                state.say(Tone::Plain, line);
+            }
             state.say(Tone::Good, first_line(&accepted.text, &format!("{name} is removed")));
         }
         (Then::Remove(name), Err(HandleError::Rejected(Rejected::NotPossible { message })))
@@ -61,7 +65,7 @@ pub(super) fn take(state: &mut State, ticket: u64, answer: Result<Accepted, Hand
 /// The first line of what the controller says, or `otherwise`.
 fn first_line(said: &str, otherwise: &str) -> String {
     let first = text::block(said).find(|line| !line.trim().is_empty());
-    first.map_or_else(|| otherwise.to_owned(), |line| line.into_owned())
+    first.map_or_else(|| otherwise.to_owned(), std::borrow::Cow::into_owned)
 }
 
 /// Why something did not go well, on one line.

@@ -38,7 +38,7 @@ pub enum Event {
         /// The request's number.
         ticket: u64,
         /// The answer.
-        answer: Result<Accepted, HandleError>,
+        answer: Box<Result<Accepted, HandleError>>,
     },
     /// Another program had the terminal; how it ended, for people.
     Returned(Result<String, String>),

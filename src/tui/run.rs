@@ -277,7 +277,7 @@ impl Dashboard {
                 self.fill_in(&mut request);
                 let (handle, answers) = (self.handle.clone(), self.answers.0.clone());
                 drop(tokio::spawn(async move {
-                    let answer = handle.request(request).await;
+                    let answer = Box::new(handle.request(request).await);
                     drop(answers.send(Event::Answered { ticket, answer }).await);
                 }));
             }

@@ -43,7 +43,7 @@ pub fn update(state: &mut State, snapshot: &Snapshot, event: Event, now: Time) -
             effects = state.logs.evict().into_iter().map(Effect::Stream).collect();
         }
         Event::Ended { stream } => redraw = state.logs.end(stream),
-        Event::Answered { ticket, answer } => answer::take(state, ticket, answer),
+        Event::Answered { ticket, answer } => answer::take(state, ticket, *answer),
         Event::Returned(Ok(text)) | Event::Saved(Ok(text)) => state.say(Tone::Good, text),
         Event::Returned(Err(text)) | Event::Saved(Err(text)) => state.say(Tone::Bad, text),
     }

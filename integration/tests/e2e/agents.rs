@@ -174,7 +174,11 @@ async fn what_cannot_be_an_agent_is_refused(engine: Engine) {
         // Nothing of it is left.
         let _none = project.tanuki(&["list"]).await.ok().never_says("web");
         assert!(!project.workspace("web").exists(), "{args:?} leaves a workspace");
-        assert_eq!(project.git_says(&["branch", "--list", "tanuki/web"]).await, "", "{args:?} leaves a branch");
+        assert_eq!(
+            project.git_says(&["branch", "--list", "tanuki/web"]).await,
+            "",
+            "{args:?} leaves a branch"
+        );
         assert_eq!(project.objects().await.containers.len(), 1, "{args:?} leaves a container");
     }
     let _made = project.spawn("web").await;

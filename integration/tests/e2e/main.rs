@@ -37,6 +37,7 @@ mod agents;
 mod changes;
 mod connect;
 mod controller;
+mod dashboard;
 mod errors;
 mod isolation;
 mod no_engine;

@@ -144,7 +144,8 @@ async fn a_killed_controller_loses_nothing_of_a_run(engine: Engine) {
     let project = project(engine).await;
     let kills = repeat("TANUKI_E2E_KILLS", 4);
     let lines = 20 * kills;
-    let script = format!("for n in $(seq {lines}); do echo line $n; sleep 0.05; done; echo $TANUKI_RUN >>once");
+    let script =
+        format!("for n in $(seq {lines}); do echo line $n; sleep 0.05; done; echo $TANUKI_RUN >>once");
     let _begun = project.tanuki(&["run", "api", "--detach", &script]).await.ok();
     let mut killed = 0;
     for nth in 0..kills {
@@ -160,7 +161,8 @@ async fn a_killed_controller_loses_nothing_of_a_run(engine: Engine) {
     let runs = project.runs().await;
     assert_eq!((runs.len(), &runs[0]["state"]), (1, &"succeeded".into()), "{runs:#?}");
     let shown = project.tanuki(&["logs", "api", "--run", "api-1", "-n", "100000"]).await.ok().stdout;
-    let told: Vec<&str> = shown.lines().filter_map(|line| line.rsplit_once("line ")).map(|(_, n)| n).collect();
+    let told: Vec<&str> =
+        shown.lines().filter_map(|line| line.rsplit_once("line ")).map(|(_, n)| n).collect();
     let wanted: Vec<String> = (1..=lines).map(|n| n.to_string()).collect();
     assert_eq!(told, wanted, "{shown}");
     assert_eq!(project.git_says(&["show", "tanuki/api:once"]).await, "api-1");
@@ -171,7 +173,8 @@ async fn strange_output_is_no_success(engine: Engine) {
     let _killed = project.tanuki(&["run", "api", "kill -9 $$"]).await.code(1).says("killed");
     let _missing = project.tanuki(&["run", "api", "exec /no/such/program"]).await.code(1).says("127");
     // These are read to their end, and are in nobody's way.
-    let _long = project.tanuki(&["run", "api", "head -c 10000000 /dev/zero | tr '\\0' x; echo; echo end"]).await;
+    let _long =
+        project.tanuki(&["run", "api", "head -c 10000000 /dev/zero | tr '\\0' x; echo; echo end"]).await;
     let _long = _long.ok().says("end");
     let _bytes = project.tanuki(&["run", "api", r"printf '\377\376\000 bytes\n\033[31mred\n'"]).await.ok();
     let shown = project.tanuki(&["logs", "api", "--run", "api-4"]).await.ok().says("bytes");

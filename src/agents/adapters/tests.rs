@@ -54,7 +54,8 @@ fn success_is_believed_only_when_everything_agrees() {
     let step = |reason: &str| {
         format!("{{\"type\":\"step_finish\",\"sessionID\":\"s\",\"part\":{{\"reason\":\"{reason}\"}}}}\n")
     };
-    let table: Vec<(AdapterKind, String, &str, Option<i64>, Option<RunFailure>)> = vec![
+    type Row = (AdapterKind, String, &'static str, Option<i64>, Option<RunFailure>);
+    let table: Vec<Row> = vec![
         (Claude, claude_result(good), "", Some(0), None),
         (Claude, claude_result(good), "", Some(1), Some(Other)),
         (Claude, claude_result(good), "", None, Some(Killed)),

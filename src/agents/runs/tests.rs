@@ -472,3 +472,22 @@ async fn a_resumed_session_counts_only_what_is_new() {
     let config = world.ground.home_dir(&world.agent).join(".codex/config.toml");
     assert!(std::fs::read_to_string(config).unwrap().contains("[analytics]"));
 }
+
+#[tokio::test]
+async fn output_of_old_runs_is_removed_and_nothing_else() {
+    let world = World::new().await;
+    world.ground.enter(&world.agent).await.unwrap();
+    let runs = world.ground.runs_dir(&world.agent);
+    let outside = world.ground.dir.path().join("outside");
+    std::fs::create_dir_all(outside.join("precious")).unwrap();
+    for number in 0..60 {
+        std::fs::create_dir(runs.join(format!("{}-{number}", world.agent))).unwrap();
+    }
+    std::os::unix::fs::symlink(&outside, runs.join(format!("{}-0/link", world.agent))).unwrap();
+    std::fs::create_dir(runs.join("mine")).unwrap();
+    let record = world.run(world.spec("true")).await;
+    assert_eq!(record.state, RunState::Succeeded, "{}", record.message);
+    let left = std::fs::read_dir(&runs).unwrap().count();
+    assert_eq!(left, 51, "the last fifty, and what is no run's");
+    assert!(outside.join("precious").exists());
+}

@@ -40,7 +40,7 @@ impl Shape {
 }
 
 /// Where a reader is in one source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in crate::tui) struct View {
     /// The top of the screen; the end is followed when absent.
     top: Option<Place>,
@@ -50,12 +50,6 @@ pub(in crate::tui) struct View {
     pub(in crate::tui) left: usize,
     /// The line a search has found.
     pub(in crate::tui) hit: Option<u64>,
-}
-
-impl Default for View {
-    fn default() -> Self {
-        Self { top: None, held: None, left: 0, hit: None }
-    }
 }
 
 impl View {

@@ -116,8 +116,7 @@ fn list(
     rows: impl Iterator<Item = Row>,
     frame: &mut Frame<'_>,
 ) {
-    let mut y = area.y;
-    for row in rows.skip(top).take(usize::from(area.height)) {
+    for (y, row) in (area.top()..area.bottom()).zip(rows.skip(top)) {
         let is_selected = selected == Some(&row.name);
         let mut spans = vec![Span::raw(if is_selected { "> " } else { "  " })];
         spans.extend(row.spans);
@@ -127,7 +126,6 @@ fn list(
         if is_selected && state.focus == pane {
             frame.buffer_mut().set_style(at, state.theme.style(Tone::Selected));
         }
-        y += 1;
     }
 }
 

@@ -104,7 +104,7 @@ fn happen(scene: &mut Scene, happening: Happening) {
                 }),
                 None => Err(HandleError::Gone),
             };
-            Event::Answered { ticket, answer }
+            Event::Answered { ticket, answer: Box::new(answer) }
         }
         Happening::Agents(agents) => {
             scene.snapshot.agents.clear();

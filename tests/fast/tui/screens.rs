@@ -18,6 +18,11 @@ fn at_work(size: (u16, u16)) -> Scene {
     scene
 }
 
+/// A good answer with this text.
+fn ok(text: String) -> Box<Result<Accepted, HandleError>> {
+    Box::new(Ok(Accepted { text, ..Accepted::default() }))
+}
+
 #[test]
 fn a_busy_project_at_every_size() {
     for (width, height) in SIZES {
@@ -114,7 +119,7 @@ fn nothing_is_removed_unasked_and_unmerged_work_asks_for_force() {
     let (ticket, asked) = scene.asked();
     assert_eq!(asked, "AgentRemove { names: [\"frontend-agent\"], force: false }");
     let message = "frontend-agent has work that is not merged".to_owned();
-    let answer = Err(HandleError::Rejected(Rejected::NotPossible { message }));
+    let answer = Box::new(Err(HandleError::Rejected(Rejected::NotPossible { message })));
     scene.feed(Event::Answered { ticket, answer });
     assert_snapshot!("remove_by_force", scene.screen());
 }
@@ -132,7 +137,7 @@ fn a_run_begins_with_a_prompt() {
     assert!(asked.contains("answers 200\\nand a line") && asked.contains("resume: true"), "{asked}");
     assert!(scene.screen().contains("starting a run of backend-agent…"));
     let text = "run backend-agent-4 begins".to_owned();
-    scene.feed(Event::Answered { ticket, answer: Ok(Accepted { text, ..Accepted::default() }) });
+    scene.feed(Event::Answered { ticket, answer: ok(text) });
     assert!(scene.screen().contains("10:10:00 run backend-agent-4 begins"));
 }
 
@@ -142,7 +147,7 @@ fn a_merge_is_forecast_agreed_to_and_told() {
     scene.press("m");
     let (ticket, _) = scene.asked();
     let text = "Merges without conflicts: 3 commits, 5 files (+120 -33).".to_owned();
-    scene.feed(Event::Answered { ticket, answer: Ok(Accepted { text, ..Accepted::default() }) });
+    scene.feed(Event::Answered { ticket, answer: ok(text) });
     scene.press("mx");
     assert_snapshot!("merge_ready", scene.screen());
     scene.press("<enter>");
@@ -152,7 +157,7 @@ fn a_merge_is_forecast_agreed_to_and_told() {
         message: "main has moved on, and both changed the same lines".into(),
         files: vec!["src/api/routes.ts".into(), "src/api/users.ts".into()],
     };
-    scene.feed(Event::Answered { ticket, answer: Err(HandleError::Rejected(conflicts)) });
+    scene.feed(Event::Answered { ticket, answer: Box::new(Err(HandleError::Rejected(conflicts))) });
     assert_snapshot!("merge_conflicts", scene.screen());
 }
 
@@ -166,7 +171,7 @@ fn a_diff_is_read_file_by_file() {
         "diff --git a/src/a.rs b/src/a.rs\nindex 1..2 100644\n--- a/src/a.rs\n+++ b/src/a.rs\n@@ -1,2 +1,31 @@ fn main()\n-old\n{body} kept\n\
          diff --git a/README.md b/README.md\n--- a/README.md\n+++ b/README.md\n@@ -1 +1 @@\n-# A\n+# B\t\x1b[31mred\n"
     );
-    scene.feed(Event::Answered { ticket, answer: Ok(Accepted { text, ..Accepted::default() }) });
+    scene.feed(Event::Answered { ticket, answer: ok(text) });
     assert_snapshot!("diff", scene.screen());
     scene.press("]");
     assert!(scene.screen().contains("Diff of backend-agent · 1/2 src/a.rs +30 -1"), "{}", scene.screen());
