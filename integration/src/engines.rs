@@ -3,6 +3,7 @@
 //! A test names its engine; one that is not there is an error, never a reason to skip.
 
 use std::fmt;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -27,6 +28,15 @@ pub enum Engine {
     Podman,
     /// Podman of an ordinary user.
     PodmanRootless,
+}
+
+/// An ordinary user of this machine, by numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
 }
 
 impl fmt::Display for Engine {
@@ -57,6 +67,20 @@ impl Engine {
         })
     }
 
+    /// An ordinary user who may use it: the one that rootless Podman belongs to, on Docker in its group. Only root may
+    /// use rootful Podman.
+    pub fn user(self) -> Result<Option<Owner>, String> {
+        let user = rootless_user()?;
+        match self {
+            Self::Docker => {
+                let socket = std::fs::metadata(self.socket()?).map_err(|error| error.to_string())?;
+                Ok(Some(Owner { gid: socket.gid(), ..user }))
+            }
+            Self::Podman => Ok(None),
+            Self::PodmanRootless => Ok(Some(user)),
+        }
+    }
+
     /// Its own command line, on its socket.
     pub fn cli(self, args: &[&str]) -> tokio::process::Command {
         let socket = self.socket().unwrap_or_else(|error| panic!("{error}"));
@@ -84,11 +108,15 @@ impl Engine {
 }
 
 fn rootless_uid() -> Result<u32, String> {
+    Ok(rootless_user()?.uid)
+}
+
+fn rootless_user() -> Result<Owner, String> {
     let users = std::fs::read_to_string("/etc/passwd").map_err(|error| format!("/etc/passwd: {error}"))?;
-    let uid = users.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        (fields.next() == Some(ROOTLESS_USER)).then(|| fields.nth(1)).flatten()?.parse().ok()
+    let found = users.lines().find_map(|line| match line.split(':').collect::<Vec<_>>().as_slice() {
+        [ROOTLESS_USER, _, uid, gid, ..] => Some(Owner { uid: uid.parse().ok()?, gid: gid.parse().ok()? }),
+        _ => None,
     });
     let hint = "`integration/engines.sh up podman-rootless` makes the user";
-    uid.ok_or_else(|| format!("there is no user {ROOTLESS_USER}; {hint}"))
+    found.ok_or_else(|| format!("there is no user {ROOTLESS_USER}; {hint}"))
 }

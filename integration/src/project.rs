@@ -5,8 +5,9 @@
 //! gets the plain names; a test asks for names instead of guessing them.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fmt::Write as _;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
 use crate::command::{self, Outcome};
-use crate::engines::Engine;
+use crate::engines::{Engine, Owner};
 
 /// How long a command may take before the test gives it up.
 const PATIENCE: Duration = Duration::from_secs(150);
@@ -59,6 +60,33 @@ pub fn binary() -> PathBuf {
     binary
 }
 
+/// A copy of a program where every user can run it: the directory that it was built in may be closed to others.
+pub fn for_everybody(program: &Path) -> PathBuf {
+    let shared = || -> std::io::Result<PathBuf> {
+        let built = std::fs::metadata(program)?;
+        let name = program.file_name().unwrap_or_default();
+        let directory = format!("{DIRECTORY_PREFIX}{}-{}", name.display(), built.mtime_nsec());
+        let directory = std::env::temp_dir().join(directory);
+        let shared = directory.join(name);
+        if !shared.exists() {
+            std::fs::create_dir_all(&directory)?;
+            std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o755))?;
+            // Whole or not at all, for the tests that run beside this one.
+            let part = directory.join(std::process::id().to_string());
+            std::fs::copy(program, &part)?;
+            std::fs::set_permissions(&part, std::fs::Permissions::from_mode(0o755))?;
+            std::fs::rename(&part, &shared)?;
+        }
+        Ok(shared)
+    };
+    shared().unwrap_or_else(|error| panic!("{}: {error}", program.display()))
+}
+
+/// Gives a file to a user; to nobody else when there is none.
+pub fn give(path: &Path, owner: Option<Owner>) -> std::io::Result<()> {
+    owner.map_or(Ok(()), |owner| std::os::unix::fs::lchown(path, Some(owner.uid), Some(owner.gid)))
+}
+
 /// How often something is repeated: as often as this variable says, or `TANUKI_E2E_REPEAT`, or the default.
 pub fn repeat(name: &str, default: u32) -> u32 {
     variable(name).or_else(|| variable("TANUKI_E2E_REPEAT")).unwrap_or(default)
@@ -80,6 +108,8 @@ pub struct Project {
     pub runtime: Arc<dyn ContainerRuntime>,
     /// Environment of the commands.
     pub env: BTreeMap<String, String>,
+    /// Whom the project belongs to, and the commands run as; this process's user when absent.
+    pub owner: Option<Owner>,
     base: PathBuf,
 }
 
@@ -93,13 +123,19 @@ impl Project {
 
     /// A git repository that is not yet a project.
     pub async fn empty(engine: Engine) -> Self {
+        Self::owned_by(engine, None).await
+    }
+
+    /// The same for a user of the engine's.
+    pub async fn owned_by(engine: Engine, owner: Option<Owner>) -> Self {
         let runtime = engine.connect().await.unwrap_or_else(|error| panic!("{error}"));
         let base = tempfile::Builder::new().prefix(DIRECTORY_PREFIX).tempdir();
         let base = base.and_then(|dir| dir.keep().canonicalize());
         let base = base.unwrap_or_else(|error| panic!("no temporary directory: {error}"));
-        let shared = std::env::temp_dir().join(format!("{DIRECTORY_PREFIX}user"));
-        for directory in [&shared, &base.join("project"), &base.join("home"), &base.join("run")] {
-            make_private(directory);
+        let whose = owner.map(|owner| format!("-{}", owner.uid)).unwrap_or_default();
+        let shared = std::env::temp_dir().join(format!("{DIRECTORY_PREFIX}user{whose}"));
+        for directory in [&shared, &base, &base.join("project"), &base.join("home"), &base.join("run")] {
+            make_private(directory, owner);
         }
         let root = base.join("project");
         let text = |path: &Path| path.display().to_string();
@@ -115,10 +151,8 @@ impl Project {
             (host_variable, host),
         ];
         let env = env.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-        let project = Self { engine, root, runtime, env, base };
-        let mut git = Command::new("git");
-        git.args(["init", "--quiet"]).current_dir(&project.root);
-        let _made = command::run(git, None, PATIENCE).await.ok();
+        let project = Self { engine, root, runtime, env, owner, base };
+        let _made = project.git(&["init", "--quiet", "--initial-branch", "main"]).await.ok();
         project
     }
 
@@ -133,7 +167,8 @@ impl Project {
     /// Writes `tanuki.yaml`, whole, as editors do.
     pub fn configure(&self, config: &str) {
         let (next, file) = (self.root.join(".tanuki.yaml.new"), self.root.join("tanuki.yaml"));
-        let written = std::fs::write(&next, config).and_then(|()| std::fs::rename(&next, &file));
+        let written = std::fs::write(&next, config).and_then(|()| give(&next, self.owner));
+        let written = written.and_then(|()| std::fs::rename(&next, &file));
         written.unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     }
 
@@ -149,9 +184,24 @@ impl Project {
 
     /// `tanuki` with these arguments, in the project.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(binary());
+        let program = if self.owner.is_some() { for_everybody(&binary()) } else { binary() };
+        self.program(program, args)
+    }
+
+    /// Any program, as the project's owner and in the project.
+    pub fn program(&self, program: impl AsRef<OsStr>, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command.args(args).current_dir(&self.root).env_clear().envs(&self.env);
+        if let Some(owner) = self.owner {
+            command.uid(owner.uid).gid(owner.gid);
+        }
         command
+    }
+
+    /// Runs git in the project, as its owner.
+    #[track_caller]
+    pub fn git(&self, args: &[&str]) -> impl Future<Output = Outcome> + use<> {
+        command::run(self.program("git", args), None, PATIENCE)
     }
 
     /// Runs `tanuki` with these arguments.
@@ -396,7 +446,8 @@ pub fn kill(pid: u32, signal: rustix::process::Signal) {
     }
 }
 
-fn make_private(directory: &Path) {
+fn make_private(directory: &Path, owner: Option<Owner>) {
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
+    let made = made.and_then(|()| give(directory, owner));
     made.unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
 }

@@ -129,10 +129,7 @@ impl Ground for Agents {
             });
         };
         let facts = self.facts().await.map_err(failed)?;
-        let ready = self.ready(agent, container, facts.identity.user())?;
-        let remembered = self.remember(agent, |saved| saved.entered = Some(ready.environment_generation));
-        remembered.map_err(|message| Rejected::Failed { message })?;
-        Ok(ready)
+        self.ready(agent, container, facts.identity.user())
     }
 
     async fn shell(&self, agent: &str, command: &str, timeout: Duration) -> Result<ExecOutput, Rejected> {

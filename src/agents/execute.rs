@@ -93,7 +93,7 @@ impl Agents {
         }
         let labels = self.deps.owner.object_labels(ObjectKind::Network, &self.deps.names.network);
         let network = NetworkSpec { name: self.deps.names.network(), labels };
-        self.deps.runtime.ensure_network(&network).await.map(drop).map_err(|error| self.explain(error, ""))
+        self.deps.runtime.ensure_network(&network).await.map(drop).map_err(|error| self.explain(&error, ""))
     }
 
     /// Makes the container, and writes down that it is this agent's.
@@ -111,7 +111,7 @@ impl Agents {
         }
         let env: BTreeMap<String, String> = self.lock().environment.of_agent(name).0;
         let container = self.blueprint(spec, facts, &settings).agent(env, row.generation);
-        let id = self.deps.runtime.create(&container).await.map_err(|error| self.explain(error, name))?;
+        let id = self.deps.runtime.create(&container).await.map_err(|error| self.explain(&error, name))?;
         for network in &settings.join {
             let joined = self.deps.runtime.connect_network(network, &id).await;
             joined.map_err(|error| match error.kind {
@@ -119,7 +119,7 @@ impl Agents {
                     "there is no network {network}, which `network.join` names; it is there once its own \
                      stack is up"
                 )),
-                _ => self.explain(error, name),
+                _ => self.explain(&error, name),
             })?;
         }
         self.remember(name, |saved| saved.container = Some(id)).map_err(StepError::Retry)
@@ -130,7 +130,13 @@ impl Agents {
         self.with_record(&spec.name, |record| record.started = None);
         let container = self.deps.names.agent(&spec.name);
         let started = self.deps.runtime.start(&container).await;
-        started.map_err(|error| self.explain(error, &spec.name))
+        started.map_err(|error| match (self.explain(&error, &spec.name), &error.kind) {
+            // Programs that are not there are told in each engine's own way.
+            (StepError::Final(message), ErrorKind::Invalid | ErrorKind::Other) => {
+                StepError::Final(format!("{message}; image {} must have `sh` and `git`", spec.image))
+            }
+            (explained, _) => explained,
+        })
     }
 
     async fn stop(&self, id: &str, grace: Duration) -> Result<(), StepError> {
@@ -184,7 +190,7 @@ impl Agents {
     }
 
     /// What a failed engine call means, and what to do about it.
-    pub(super) fn explain(&self, error: Error, agent: &str) -> StepError {
+    pub(super) fn explain(&self, error: &Error, agent: &str) -> StepError {
         match &error.kind {
             ErrorKind::NameTaken(holder)
                 if holder.labels.owned_by(&self.deps.owner.labels())
@@ -193,7 +199,7 @@ impl Agents {
                 // Its own container, made since the look.
                 StepError::Retry(error.to_string())
             }
-            ErrorKind::NameTaken(holder) => StepError::Final(name_taken(&error, holder)),
+            ErrorKind::NameTaken(holder) => StepError::Final(name_taken(error, holder)),
             ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Conflict | ErrorKind::InUse => {
                 StepError::Retry(error.to_string())
             }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use async_trait::async_trait;
 use tanuki_runtimes::{ContainerRuntime, Event, EventAction, ObjectKind as EngineObject};
@@ -15,6 +15,7 @@ use super::layout::{self, Identity, Layout};
 use super::memory::{Memory, Record, Saved};
 use super::observe::{self, World};
 use super::plan::{self, Journal, Plan, Seen, Wanted};
+use super::runs::Runs;
 use crate::controller::{Clock, Kind, Next, PassError, Publisher, Wake, Waker};
 use crate::git::Repository;
 use crate::model::{
@@ -96,6 +97,8 @@ pub struct Agents {
     pub(super) deps: Deps,
     memory: Mutex<Memory>,
     facts: OnceCell<Facts>,
+    /// Runs, which stand on this; absent until they are there.
+    runs: OnceLock<Weak<Runs>>,
     /// One per agent: whoever changes something of an agent holds its lock.
     locks: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -125,10 +128,21 @@ impl Agents {
             deps,
             memory: Mutex::new(memory),
             facts: OnceCell::new(),
+            runs: OnceLock::new(),
             locks: Mutex::new(BTreeMap::new()),
         };
         agents.look_at_services();
         Ok(Arc::new(agents))
+    }
+
+    /// Takes note of the runs that stand on these agents.
+    pub fn attach(&self, runs: &Arc<Runs>) {
+        // Only the first counts; there is one.
+        drop(self.runs.set(Arc::downgrade(runs)));
+    }
+
+    pub(super) fn runs(&self) -> Option<Arc<Runs>> {
+        self.runs.get()?.upgrade()
     }
 
     /// Takes other settings and services, after the configuration changed.

@@ -41,6 +41,16 @@ impl Agents {
         Err(Rejected::Failed { message: format!("agent '{name}' does not come to rest") })
     }
 
+    /// Looks at an agent again before an answer, so that who asked sees what came of it.
+    pub(super) async fn refresh(&self, name: &str) {
+        let lock = self.agent_lock(name);
+        let _held = lock.lock().await;
+        if let Err(error) = self.drive(name, Ask::default()).await {
+            tracing::debug!(?error, agent = name, "cannot look at it again");
+            self.touch(name);
+        }
+    }
+
     /// Runs agents' containers.
     pub(super) async fn start_agents(&self, names: &[String]) -> Result<Accepted, Rejected> {
         self.bring(names, Desired::Running, Ask { renew: true, restart: false }).await

@@ -13,7 +13,7 @@ use super::kind::wanted;
 use super::layout::{self, Layout};
 use super::memory::Saved;
 use super::observe;
-use super::plan::{self, Plan, Seen};
+use super::plan::{self, Plan, Seen, Wanted};
 use super::status::{Told, compose};
 use crate::git::{GitError, Repository};
 use crate::model::{AgentSettings, AgentState, AgentStatus, ContainerPhase, Names, ObservedContainer, Time};
@@ -72,7 +72,7 @@ pub enum LookError {
     },
 }
 
-/// Status and plan of every agent. Runs are not told.
+/// Status and plan of every agent. Only a controller knows how runs are that are not over.
 ///
 /// # Errors
 ///
@@ -122,7 +122,8 @@ pub async fn look(looked: Looked<'_>) -> Result<Sight, LookError> {
             .fields(),
             None => container.map(|container| container.spec_fields.clone()).unwrap_or_default(),
         };
-        let wanted = wanted(&row, &saved, looked.names, fields);
+        let join = looked.settings.map(|settings| settings.join.clone()).unwrap_or_default();
+        let wanted = Wanted { join, ..wanted(&row, &saved, looked.names, fields) };
         let workspace = looked.layout.workspace(&name);
         let seen = Seen {
             container,
@@ -145,7 +146,9 @@ pub async fn look(looked: Looked<'_>) -> Result<Sight, LookError> {
         };
         let shown = without_steps(&plan, running);
         // Since when they hold is a controller's to tell.
-        sight.statuses.insert(name.clone(), compose(&row, &saved, &shown, told, Vec::new()));
+        let status = compose(&row, &saved, &shown, told, Vec::new());
+        let last_run = looked.store.runs(Some(&name), 1)?.pop();
+        sight.statuses.insert(name.clone(), AgentStatus { last_run, ..status });
         sight.plans.insert(name, plan);
     }
     Ok(sight)

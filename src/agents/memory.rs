@@ -36,8 +36,6 @@ pub(super) struct Saved {
     pub(super) asked: Asked,
     /// The container that was made for it and not removed here.
     pub(super) container: Option<String>,
-    /// Generation of the environment that its last process was given.
-    pub(super) entered: Option<u64>,
     /// Whether the workspace had work that is not committed, when it was last looked at.
     pub(super) dirty: Option<bool>,
 }

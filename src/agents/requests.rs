@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Agents;
+use super::{Agents, Ground as _};
 use crate::model::{Accepted, Rejected, Request};
 
 impl Agents {
@@ -18,6 +18,13 @@ impl Agents {
             Request::AgentStop { names } => self.stop_agents(&names).await,
             Request::AgentRestart { names } => self.restart_agents(&names).await,
             Request::AgentRemove { names, force } => self.remove_agents(&names, force).await,
+            Request::AgentUndo { name } => self.undo(&name).await,
+            Request::AgentDiff { name, base, format } => self.diff(&name, base.as_deref(), format).await,
+            Request::AgentCollect { name } => {
+                self.collect(&name).await.map(|_head| Accepted { agents: vec![name], ..Accepted::default() })
+            }
+            Request::AgentMerge(merge) => self.merge_and_remove(&merge).await,
+            Request::MergeForecast { name } => self.forecast(&name).await,
             _ => Err(Rejected::NotPossible { message: "this is not about agents".into() }),
         }
     }

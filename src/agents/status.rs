@@ -25,11 +25,16 @@ pub(super) struct Told {
 }
 
 impl Agents {
-    /// Whether a run of this agent is under way, as far as it is told.
+    /// Whether a run of this agent is under way.
     pub(super) fn is_working(&self, name: &str) -> bool {
-        let snapshot = self.deps.publisher.current();
-        let run = snapshot.agents.get(name).and_then(|status| status.run.as_ref());
+        let run = self.runs().and_then(|runs| runs.live(name));
         run.is_some_and(|run| run.state == RunState::Running)
+    }
+
+    /// Whether a run of this agent was started with other variables than there are now.
+    fn is_stale(&self, name: &str, generation: u64) -> bool {
+        let started_with = self.runs().and_then(|runs| runs.environment_generation(name));
+        started_with.is_some_and(|started_with| started_with < generation)
     }
 
     pub(super) async fn publish(
@@ -57,7 +62,7 @@ impl Agents {
             started_at,
             running,
             head: world.heads.get(name).cloned().unwrap_or_default(),
-            stale: self.is_working(name) && saved.entered.is_some_and(|entered| entered < generation),
+            stale: self.is_stale(name, generation),
             missing,
         };
         self.tell(row, saved, plan, told);
@@ -74,16 +79,12 @@ impl Agents {
             self.record(EventType::Warning, &object, plan.reason, &plan.message);
         }
         let conditions = conditions(plan, &told, row.generation, now, before.as_ref());
+        let of_runs = self.runs().map(|runs| (runs.live(&name), runs.last(&name)));
+        let (run, last_run) = of_runs.unwrap_or_default();
         self.deps.publisher.update(|snapshot| {
             // What others tell of it stays as it is, also when it was told since.
-            let old = snapshot.agents.remove(&name);
-            let status = compose(row, saved, plan, told, conditions);
-            let status = match old {
-                Some(AgentStatus { run, last_run, task, waiting, .. }) => {
-                    AgentStatus { run, last_run, task, waiting, ..status }
-                }
-                None => status,
-            };
+            let task = snapshot.agents.remove(&name).and_then(|old| old.task);
+            let status = AgentStatus { run, last_run, task, ..compose(row, saved, plan, told, conditions) };
             snapshot.agents.insert(name, status);
         });
     }
@@ -154,22 +155,32 @@ fn conditions(
     now: Time,
     before: Option<&AgentStatus>,
 ) -> Vec<Condition> {
-    let truth = |holds: bool| if holds { ConditionStatus::True } else { ConditionStatus::False };
     let ready = matches!(plan.state, AgentState::Idle | AgentState::Working) && told.running;
+    let up_to_date = match (plan.out_of_date.as_slice(), told.stale) {
+        ([], false) => (true, "Same", String::new()),
+        ([], true) => (false, "StaleEnvironment", "its run was started with older variables".to_owned()),
+        (fields, _) => (false, "Changed", fields.join(", ")),
+    };
+    let services = match told.missing.as_slice() {
+        [] => (true, "Given", String::new()),
+        missing => (false, "NotHealthy", missing.join(", ")),
+    };
+    let planned = || plan.message.clone();
     [
-        ("ContainerRunning", truth(told.running)),
-        ("Ready", truth(ready)),
-        ("UpToDate", truth(plan.out_of_date.is_empty() && !told.stale)),
-        ("ServicesPresent", truth(told.missing.is_empty())),
+        ("ContainerRunning", (told.running, plan.reason, planned())),
+        ("Ready", (ready, plan.reason, planned())),
+        ("UpToDate", up_to_date),
+        ("ServicesPresent", services),
     ]
     .into_iter()
-    .map(|(kind, status)| {
+    .map(|(kind, (holds, reason, message))| {
+        let status = if holds { ConditionStatus::True } else { ConditionStatus::False };
         let old = before.and_then(|before| before.conditions.iter().find(|old| old.kind == kind));
         Condition {
             kind: kind.to_owned(),
             status,
-            reason: plan.reason.to_owned(),
-            message: plan.message.clone(),
+            reason: reason.to_owned(),
+            message,
             last_transition: old.filter(|old| old.status == status).map_or(now, |old| old.last_transition),
             observed_generation: generation,
         }

@@ -16,8 +16,10 @@ use super::git_transport::GitTransportArgs;
 use super::init::InitArgs;
 use super::output::Verbosity;
 use super::plan::PlanArgs;
+use super::project::ProjectArgs;
 use super::role::RoleArgs;
 use super::service::ServiceArgs;
+use super::task::TaskArgs;
 use super::up::UpArgs;
 
 /// Keeps shared services and coding agents running on Docker or Podman.
@@ -214,6 +216,10 @@ pub enum Command {
     Merge(agent::MergeArgs),
     /// Restores what the last `remove` or `merge` of an agent saved.
     Undo(agent::UndoArgs),
+    /// Hands the project's tasks to agents, and shows how they go.
+    Project(ProjectArgs),
+    /// Lists, shows and decides on tasks.
+    Task(TaskArgs),
     /// Lists, shows and makes roles: who agents are and what they may do.
     Role(RoleArgs),
     /// Shows what happened and why, newest last.

@@ -176,7 +176,7 @@ impl CliError {
     }
 
     /// No task has this id.
-    fn unknown_task(id: &str, known: &[String]) -> Self {
+    pub(super) fn unknown_task(id: &str, known: &[String]) -> Self {
         let error = Self::usage(format!("no task has the id '{}'", text::shorten(id, 80)));
         match text::nearest(id, known.iter().map(String::as_str)) {
             Some(nearest) => error.hint(format!("did you mean '{nearest}'?")),

@@ -48,8 +48,7 @@ pub(super) async fn run(context: &Context, args: &GitTransportArgs, out: &Output
     let engine = discover::connect(&context.discover_env(), &preference)
         .await
         .map_err(|error| engine_error(&error))?;
-    let program = engine.exec_interactive(&args.container, &command(args), None).await?;
-    terminal::connect(program, false, out).await
+    terminal::exec(engine.as_ref(), &args.container, &command(args), false, out).await
 }
 
 /// `git upload-pack`, with no configuration but the repository's own, and without asking whose files they are.

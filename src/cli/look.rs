@@ -20,6 +20,7 @@ use crate::model::{
 use crate::services::spec::Owner;
 use crate::services::{self, names, observe};
 use crate::store::{Store, StoreError};
+use crate::tasks;
 
 /// How long a look waits for a controller that has just started to see how things are.
 const FIRST_LOOK: Duration = Duration::from_millis(1000);
@@ -46,7 +47,11 @@ impl Context {
         };
         let runs =
             |name: &String| project.config.services.get(name).is_some_and(|spec| spec.external.is_none());
-        if wanted.iter().any(runs) {
+        let under_way = match &store {
+            Some(store) => tasks::is_under_way(store).map_err(|error| unreadable(&error))?,
+            None => false,
+        };
+        if under_way || wanted.iter().any(runs) || has_live_runs(store.as_ref())? {
             return self.first_look(&project).await;
         }
         let view = self.view(&project, store).await?;
@@ -75,9 +80,32 @@ impl Context {
         }
         let project = self.project()?;
         let store = project.existing_store()?;
+        if has_live_runs(store.as_ref())? {
+            return self.first_look(&project).await;
+        }
         let view = self.view(&project, store).await?;
         let agents = view.agents(None).await?.statuses;
         Ok(Snapshot { agents, ..view.snapshot() })
+    }
+
+    /// How tasks are now. Files and store are enough where no controller tells.
+    pub async fn look_at_tasks(&self) -> Result<Snapshot> {
+        if let Some(snapshot) = self.told().await? {
+            return Ok(snapshot);
+        }
+        let project = self.project()?;
+        let store = project.existing_store()?;
+        let settings = project.config.agents();
+        let roles = agents::roles::list(&settings, &project.paths.root).ok();
+        let roles = roles.map(|roles| roles.into_keys().collect());
+        let looked = tasks::Looked {
+            root: &project.paths.root,
+            settings: &settings,
+            roles: roles.as_ref(),
+            store: store.as_ref(),
+        };
+        let sight = tasks::look(looked, now()).map_err(|error| unreadable(&error))?;
+        Ok(Snapshot { tasks: sight.tasks, work: sight.work, ..without_engine(&project) })
     }
 
     /// Ports that services are published on now, by service.
@@ -162,24 +190,44 @@ impl View<'_> {
 
     fn snapshot(&self) -> Snapshot {
         Snapshot {
-            project: self.project.paths.id(),
-            path: self.project.paths.root.display().to_string(),
-            // Nobody's pid: there is no controller.
-            controller: ControllerInfo { version: VERSION.to_owned(), pid: 0, started_at: now() },
             engine: EngineSummary {
                 kind: self.runtime.kind().to_string(),
                 version: String::new(),
                 endpoint: self.runtime.endpoint().to_owned(),
                 rootless: false,
             },
-            services: BTreeMap::new(),
-            agents: BTreeMap::new(),
-            tasks: BTreeMap::new(),
-            work: ProjectStatus::default(),
-            conditions: Vec::new(),
-            events: Vec::new(),
             observed_at: Some(now()),
+            ..without_engine(self.project)
         }
+    }
+}
+
+/// Whether runs are not over, so that somebody has to watch over them.
+fn has_live_runs(store: Option<&Store>) -> Result<bool> {
+    let Some(store) = store else { return Ok(false) };
+    Ok(!store.live_runs().map_err(|error| unreadable(&error))?.is_empty())
+}
+
+/// What can be told of a project without asking anybody.
+fn without_engine(project: &Project) -> Snapshot {
+    Snapshot {
+        project: project.paths.id(),
+        path: project.paths.root.display().to_string(),
+        // Nobody's pid: there is no controller.
+        controller: ControllerInfo { version: VERSION.to_owned(), pid: 0, started_at: now() },
+        engine: EngineSummary {
+            kind: String::new(),
+            version: String::new(),
+            endpoint: String::new(),
+            rootless: false,
+        },
+        services: BTreeMap::new(),
+        agents: BTreeMap::new(),
+        tasks: BTreeMap::new(),
+        work: ProjectStatus::default(),
+        conditions: Vec::new(),
+        events: Vec::new(),
+        observed_at: None,
     }
 }
 
@@ -187,7 +235,7 @@ fn unreadable(error: &StoreError) -> CliError {
     CliError::failed("cannot read the project's store").because(error)
 }
 
-/// Waits until a controller that has just started has seen every service, and shortly for their health.
+/// Waits until a controller that has just started has seen everything, and shortly for the services' health.
 async fn first_look(mut snapshots: watch::Receiver<Arc<Snapshot>>, project: &Project) -> Snapshot {
     let deadline = Instant::now() + FIRST_LOOK;
     loop {
@@ -198,7 +246,9 @@ async fn first_look(mut snapshots: watch::Receiver<Arc<Snapshot>>, project: &Pro
                     && status.health != HealthWord::Starting
             })
         });
-        if known || !matches!(timeout_at(deadline, snapshots.changed()).await, Ok(Ok(()))) {
+        if (known && snapshot.observed_at.is_some())
+            || !matches!(timeout_at(deadline, snapshots.changed()).await, Ok(Ok(())))
+        {
             return Arc::unwrap_or_clone(snapshot);
         }
     }

@@ -31,11 +31,13 @@ mod live;
 mod look;
 pub mod output;
 mod plan;
+mod project;
 pub mod render;
 mod role;
 pub mod service;
 mod session;
 mod since;
+mod task;
 mod terminal;
 pub mod text;
 mod up;
@@ -112,6 +114,8 @@ async fn command_future(context: &Context, command: &Command, out: &Output) -> R
         Command::Diff(args) => agent::diff(context, args, out).await,
         Command::Merge(args) => agent::merge(context, args, out).await,
         Command::Undo(args) => agent::undo(context, args, out).await,
+        Command::Project(args) => project::run(context, args, out).await,
+        Command::Task(args) => task::run(context, args, out).await,
         Command::Role(args) => role::run(context, args, out).await,
         Command::Events(args) => events::run(context, args, out).await,
         Command::Dashboard(args) => dashboard::run(context, args, out).await,

@@ -101,7 +101,7 @@ pub(super) async fn exec(
 /// # Errors
 ///
 /// The connection broke, or nobody reads the output.
-pub async fn connect(program: Interactive, tty: bool, out: &Output) -> Result {
+pub(super) async fn connect(program: Interactive, tty: bool, out: &Output) -> Result {
     let failed =
         |what: &str, error: &(dyn std::error::Error + 'static)| CliError::failed(what).because(error);
     let mut signals = Signals::new(tty).map_err(|error| failed("cannot listen to signals", &error))?;

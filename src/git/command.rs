@@ -1,6 +1,8 @@
 //! One git process: what it may read of the surroundings, how long it may take, how much it may say.
 
 use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -187,8 +189,11 @@ impl Git {
             };
             let ((), stdout, stderr) = tokio::join!(feed, read(out, limit), read(err, STDERR_LIMIT));
             let (stdout, truncated) = stdout.map_err(io)?;
-            let (stderr, _cut) = stderr.map_err(io)?;
+            let (mut stderr, _cut) = stderr.map_err(io)?;
             let status = running.child.wait().await.map_err(io)?;
+            if let Some(said) = &mut running.said {
+                stderr = words(said).map_err(io)?;
+            }
             let stderr = String::from_utf8_lossy(&stderr).trim().to_owned();
             Ok(Output { code: status.code().unwrap_or(-1), stdout, stderr, truncated })
         };
@@ -207,16 +212,24 @@ impl Git {
                 .env(format!("GIT_CONFIG_VALUE_{index}"), value);
         }
         let piped = if self.stdin.is_empty() { Stdio::null() } else { Stdio::piped() };
+        let (mut stdout, mut stderr, mut said) = (Stdio::piped(), Stdio::piped(), None);
+        if self.survives {
+            // A pipe that nobody reads any more would end it at its first word.
+            let file = tempfile::tempfile().and_then(|file| Ok((file.try_clone()?, file)));
+            let (own, its) =
+                file.map_err(|error| GitError::io(format!("keep what {} says", self.name), error))?;
+            (stdout, stderr, said) = (Stdio::null(), Stdio::from(its), Some(own));
+        }
         let child = self
             .command
             .stdin(piped)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stdout(stdout)
+            .stderr(stderr)
             // Ctrl-C in the user's terminal is not meant for it, and what it starts ends with it.
             .process_group(0)
             .spawn()
             .map_err(|error| GitError::io(format!("start {}", self.name), error))?;
-        Ok(Running { child, survives: self.survives })
+        Ok(Running { child, said })
     }
 
     /// Runs it to its end, which has to be good.
@@ -243,7 +256,8 @@ impl Git {
 #[derive(Debug)]
 pub(super) struct Running {
     pub(super) child: Child,
-    survives: bool,
+    /// What a process that survives says goes here.
+    said: Option<File>,
 }
 
 impl Running {
@@ -257,21 +271,54 @@ impl Running {
     }
 }
 
+impl Running {
+    /// Lets it, and what it starts from now on, have so much memory of its own.
+    #[cfg(target_os = "linux")]
+    pub(super) fn bound_memory(&self, bytes: u64) {
+        use rustix::process::{Pid, Resource, Rlimit, prlimit};
+        let pid = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        if pid.is_some() {
+            // It may have ended already.
+            _ = prlimit(pid, Resource::Data, Rlimit { current: Some(bytes), maximum: Some(bytes) });
+        }
+    }
+
+    /// Nothing bounds another process's memory here; its time and its files are bounded all the same.
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn bound_memory(&self, _bytes: u64) {}
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         // Without an id it was waited for, and its number may be another's by now.
-        if !self.survives {
+        if self.said.is_none() {
             self.kill();
         }
     }
 }
+
+/// The beginning of what a process wrote into a file.
+fn words(file: &mut File) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    let most = u64::try_from(STDERR_LIMIT).unwrap_or(u64::MAX);
+    file.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// What git says of every connection that ends early, after the reason.
+const NOISE: &[&str] = &[
+    "Could not read from remote repository.",
+    "Please make sure you have the correct access rights",
+    "and the repository exists.",
+];
 
 /// That a command failed, in its own words.
 pub(super) fn failed(name: &str, code: i32, stderr: &str) -> GitError {
     let said: Vec<&str> = stderr
         .lines()
         .map(|line| line.trim_start_matches("fatal: ").trim_start_matches("error: "))
-        .filter(|line| !line.starts_with("hint:"))
+        .filter(|line| !line.is_empty() && !line.starts_with("hint:") && !NOISE.contains(line))
         .collect();
     let stderr = if said.is_empty() { format!("exit code {code}") } else { said.join("; ") };
     GitError::Failed { command: name.to_owned(), stderr }

@@ -24,6 +24,9 @@ const FEW_OBJECTS: u32 = 100;
 /// Larger packs stay packs, whatever they hold.
 const SMALL_PACK: u64 = 8 << 20;
 
+/// Most memory that receiving takes: what is announced is kept there, and a hostile side never ends announcing.
+const MEMORY: u64 = 2 << 30;
+
 /// How often is looked at how much has come.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -53,6 +56,7 @@ impl Transport {
 pub(super) struct Bounds {
     pub(super) bytes: u64,
     pub(super) time: Duration,
+    pub(super) memory: u64,
 }
 
 impl Repository {
@@ -105,7 +109,8 @@ impl Repository {
         name: &str,
         reference: &str,
     ) -> Result<Option<String>, GitError> {
-        self.receive_within(transport, name, reference, Bounds { bytes: LIMIT, time: TIMEOUT }).await
+        let bounds = Bounds { bytes: LIMIT, time: TIMEOUT, memory: MEMORY };
+        self.receive_within(transport, name, reference, bounds).await
     }
 
     pub(super) async fn receive_within(
@@ -168,6 +173,7 @@ impl Repository {
             git = git.env(name, value);
         }
         let mut running = git.spawn()?;
+        running.bound_memory(bounds.memory);
         let io = |error| GitError::io("talk to git fetch", error);
         let (stdout, stderr) = (running.child.stdout.take(), running.child.stderr.take());
         let said = async { tokio::join!(read(stdout, STDERR_LIMIT), read(stderr, STDERR_LIMIT)) };
@@ -292,4 +298,58 @@ fn adopt(from: &Path, to: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    fn sh(directory: &Path, script: &str) {
+        let done = Command::new("sh").args(["-ec", script]).current_dir(directory).status().unwrap();
+        assert!(done.success(), "{script}");
+    }
+
+    #[tokio::test]
+    async fn what_is_too_large_or_too_slow_is_ended_and_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let identity = "git config user.name a; git config user.email a@example.org";
+        let begin =
+            format!("git init -q project; cd project; {identity}; git commit -q --allow-empty -m first");
+        sh(dir.path(), &begin);
+        sh(dir.path(), "git clone -q project workspace");
+        let work = format!(
+            "cd workspace; {identity}; head -c 3000000 /dev/urandom >big; git add big; git commit -q -m big"
+        );
+        sh(dir.path(), &work);
+        let repository =
+            Repository::open(&dir.path().join("project"), &dir.path().join("state")).await.unwrap();
+        let workspace = dir.path().join("workspace").display().to_string();
+        let transport = |program: &str, args: &[&str]| Transport {
+            program: program.into(),
+            args: args.iter().map(|&arg| arg.to_owned()).collect(),
+            env: Vec::new(),
+        };
+        let bounds = |bytes, millis| Bounds { bytes, time: Duration::from_millis(millis), memory: 256 << 20 };
+        let honest = transport("git", &["upload-pack", &workspace]);
+        let silent = transport("sleep", &["300.5"]);
+        let receive = |transport, bounds| {
+            let repository = repository.clone();
+            async move { repository.receive_within(&transport, "api", "HEAD", bounds).await }
+        };
+        let large = receive(honest.clone(), bounds(1 << 20, 60_000)).await.unwrap_err();
+        assert!(matches!(large, GitError::TooLarge { .. }), "{large}");
+        let late = receive(silent, bounds(1 << 30, 300)).await.unwrap_err();
+        assert!(matches!(late, GitError::TimedOut { .. }), "{late}");
+        let line = format!("003d{} refs/heads/main", "1".repeat(40));
+        let endless = receive(transport("yes", &[&line]), bounds(1 << 30, 60_000)).await.unwrap_err();
+        assert!(matches!(endless, GitError::Failed { .. }), "{endless}");
+        // The end of a process group is not seen at once.
+        let ended = "for i in $(seq 50); do pgrep -fx 'sleep 300.5' || exit 0; sleep 0.1; done; exit 1";
+        sh(dir.path(), ended);
+        assert!(!dir.path().join("state/git/incoming/api").exists());
+        sh(&dir.path().join("project"), "[ -z \"$(find .git/objects -size +500k)\" ]");
+        assert!(receive(honest, bounds(1 << 30, 60_000)).await.unwrap().is_some());
+    }
 }

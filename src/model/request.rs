@@ -71,6 +71,11 @@ pub enum Request {
         /// As much as is wanted.
         format: DiffFormat,
     },
+    /// Bring an agent's branch into the project, as it is in its workspace now; nothing is merged.
+    AgentCollect {
+        /// The agent.
+        name: String,
+    },
     /// Bring an agent's work into its base. Answered when it is done or refused; the answer's text says what was done.
     AgentMerge(Box<Merge>),
     /// Whether a merge would conflict, without doing it; the answer's text is for people.

@@ -23,7 +23,7 @@ impl Tasks {
             }
             let seen = Seen { status: task.front.status, agent: task.front.assigned_to.clone() };
             match known {
-                None => self.update(id, |memory| *memory = first(&seen))?,
+                None => self.update(id, |memory| *memory = Memory::first(&task.front))?,
                 Some(memory) if memory.seen.as_ref() == Some(&seen) && memory.writing.is_none() => {}
                 Some(memory) => self.absorb_one(id, &memory, seen)?,
             }
@@ -173,16 +173,6 @@ pub(super) fn give_up(memory: &mut Memory, outcome: Outcome, now: Time) {
         }
         None => memory.end(outcome, now),
     }
-}
-
-/// A task that was never heard of.
-pub(super) fn first(seen: &Seen) -> Memory {
-    let open = matches!(seen.status, TaskState::Pending | TaskState::Assigned | TaskState::InProgress);
-    let state = if open { TaskState::Pending } else { seen.status };
-    let (pinned, agent) = if open { (seen.agent.clone(), None) } else { (None, seen.agent.clone()) };
-    // Nobody has it, whatever the file of another time or machine says.
-    let pinned = pinned.filter(|_| seen.status == TaskState::Pending);
-    Memory { state, pinned, agent, seen: Some(seen.clone()), ..Memory::default() }
 }
 
 fn edited(memory: &mut Memory, status: TaskState, now: Time) {

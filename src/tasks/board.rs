@@ -1,6 +1,6 @@
 //! What the scheduler sees and says: plain data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::Priority;
 
@@ -100,6 +100,8 @@ pub struct Board {
     pub most_agents: usize,
     /// Most tasks that are worked on at once.
     pub most_working: usize,
+    /// Names that no new agent may have.
+    pub taken: BTreeSet<String>,
     /// How many tasks of a workstream may be worked on at once; one where it is not named.
     pub chains: BTreeMap<String, usize>,
 }

@@ -149,7 +149,15 @@ impl Tasks {
                 self.change(step, |memory, _| memory.unsettled = false)?;
                 self.end(step, Outcome::new(TaskState::Pending, "AgentGone", message))
             }
-            Trouble::Invalid { message } => {
+            Trouble::Taken { message } if step.memory.pinned.is_none() => {
+                let name = step.claim.agent.clone();
+                self.update_project(|project| {
+                    project.made.remove(&name);
+                    project.taken.insert(name);
+                })?;
+                self.end(step, Outcome::new(TaskState::Pending, "NameTaken", message))
+            }
+            Trouble::Taken { message } | Trouble::Invalid { message } => {
                 self.end(step, Outcome::new(TaskState::Blocked, "NotPossible", message))
             }
             Trouble::Conflicts { .. } | Trouble::Passing { .. } => {

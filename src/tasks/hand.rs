@@ -238,6 +238,7 @@ pub(super) fn board(state: &State, world: &World, settings: &AgentSettings, now:
         agents: agents.collect(),
         tasks,
         most_agents: count(settings.limits.agents),
+        taken: state.project.taken.clone(),
         most_working: count(settings.limits.working),
         chains: settings
             .workstreams

@@ -24,7 +24,7 @@ use crate::store::{Store, StoreError};
 const EVENTS: usize = 100;
 
 /// Where the store keeps what is remembered of the project as a whole.
-const META: &str = "tasks.project";
+pub(super) const META: &str = "tasks.project";
 
 /// What is looked at in one pass.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

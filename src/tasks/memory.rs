@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::front::Front;
 use crate::model::{TaskState, Time, Usage};
 
 /// What is remembered of one task. The file says what is wanted; this says how far it is.
@@ -125,6 +126,27 @@ impl Outcome {
 }
 
 impl Memory {
+    /// Of a task that was never heard of.
+    pub fn first(front: &Front) -> Self {
+        let open = matches!(front.status, TaskState::Pending | TaskState::Assigned | TaskState::InProgress);
+        let seen = Seen { status: front.status, agent: front.assigned_to.clone() };
+        let mut memory = Self { seen: Some(seen), ..Self::default() };
+        if !open {
+            memory.state = front.status;
+            memory.agent.clone_from(&front.assigned_to);
+        } else if front.status == TaskState::Pending {
+            memory.pinned.clone_from(&front.assigned_to);
+        }
+        // Nobody has one that is under way in the file of another time or machine.
+        memory
+    }
+
+    /// Whether the file says what this knows of.
+    pub fn says(&self, front: &Front) -> bool {
+        let known = [self.seen.as_ref(), self.writing.as_ref()];
+        known.iter().flatten().any(|seen| seen.status == front.status && seen.agent == front.assigned_to)
+    }
+
     /// Takes the task from whoever has it.
     pub fn end(&mut self, outcome: Outcome, now: Time) {
         let Outcome { state, reason, message } = outcome;
@@ -172,6 +194,8 @@ pub struct Project {
     pub target: Option<String>,
     /// Agents that were made for tasks.
     pub made: BTreeMap<String, Made>,
+    /// Names that something else has.
+    pub taken: BTreeSet<String>,
     /// Adapters whose service does not answer as it should.
     pub pauses: BTreeMap<String, Pause>,
     /// That everything is finished was told.

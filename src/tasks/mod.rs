@@ -22,6 +22,7 @@ pub mod graph;
 mod hand;
 mod kind;
 mod land;
+mod look;
 pub mod memory;
 pub mod ports;
 mod prepare;
@@ -32,5 +33,5 @@ pub mod sheet;
 mod watch;
 
 pub use kind::{Deps, Key, Tasks, World};
-pub use report::status;
+pub use look::{Looked, Sight, is_under_way, look};
 pub use watch::follow;

@@ -28,7 +28,7 @@ pub struct NewAgent {
 pub struct Bring {
     /// Everything that is not in this commit is put aside first.
     pub reset: Option<String>,
-    /// The branch goes on to this commit where it has nothing of its own.
+    /// The target's newest commit; left out where it does not fit.
     pub target: Option<String>,
     /// Commits to merge, each with what it is, for people.
     pub commits: Vec<(String, String)>,
@@ -87,6 +87,12 @@ pub enum Trouble {
     /// The agent is gone.
     #[error("the agent is gone")]
     Gone,
+    /// Something else has the name.
+    #[error("{message}")]
+    Taken {
+        /// What, for people.
+        message: String,
+    },
     /// Another try may do.
     #[error("{message}")]
     Passing {
@@ -110,6 +116,9 @@ pub trait Workers: fmt::Debug + Send + Sync + 'static {
     /// Makes an agent.
     async fn spawn(&self, agent: &NewAgent) -> Result<(), Trouble>;
 
+    /// Runs the container of an agent that is stopped.
+    async fn start(&self, agent: &str) -> Result<(), Trouble>;
+
     /// Removes an agent whose work is merged.
     async fn remove(&self, agent: &str) -> Result<(), Trouble>;
 
@@ -128,7 +137,7 @@ pub trait Workers: fmt::Debug + Send + Sync + 'static {
     /// Commits what is in the workspace and brings the branch into the project. Its newest commit.
     async fn collect(&self, agent: &str) -> Result<Option<String>, Trouble>;
 
-    /// Runs a command in the workspace on what is committed, and leaves nothing of it behind.
+    /// Runs a command in the workspace, where everything is committed.
     async fn verify(&self, agent: &str, command: &str) -> Result<Verdict, Trouble>;
 
     /// Brings the agent's branch into its base, after the command succeeded on the result. One that has all of it

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::board::{Decision, What};
 use super::file::TaskFile;
 use super::kind::{Tasks, World};
-use super::memory::{Memory, Seen, Wish};
+use super::memory::{Memory, Wish};
 use super::sheet::Sheet;
 use crate::model::{ProjectPhase, ProjectStatus, Snapshot, TaskState, TaskStatus};
 
@@ -64,7 +64,7 @@ impl Tasks {
 }
 
 /// How many tasks are in each state.
-fn counts<'a>(tasks: impl Iterator<Item = &'a TaskStatus>) -> BTreeMap<String, u32> {
+pub(super) fn counts<'a>(tasks: impl Iterator<Item = &'a TaskStatus>) -> BTreeMap<String, u32> {
     let mut counts = BTreeMap::new();
     for task in tasks {
         *counts.entry(task.state.word().to_owned()).or_default() += 1;
@@ -74,6 +74,12 @@ fn counts<'a>(tasks: impl Iterator<Item = &'a TaskStatus>) -> BTreeMap<String, u
 
 /// Puts tasks into a snapshot; what is the same stays the same object.
 fn put(snapshot: &mut Snapshot, tasks: BTreeMap<String, TaskStatus>, work: ProjectStatus) {
+    let at_it = |task: &&TaskStatus| matches!(task.state, TaskState::Assigned | TaskState::InProgress);
+    let has =
+        |agent: &String| tasks.values().filter(at_it).find(|task| task.assigned_to.as_ref() == Some(agent));
+    for (name, agent) in &mut snapshot.agents {
+        agent.task = has(name).map(|task| task.id.clone());
+    }
     let old = std::mem::take(&mut snapshot.tasks);
     snapshot.tasks = tasks
         .into_iter()
@@ -87,7 +93,7 @@ fn put(snapshot: &mut Snapshot, tasks: BTreeMap<String, TaskStatus>, work: Proje
 }
 
 /// How a task is.
-pub fn status(
+pub(super) fn status(
     sheet: &Sheet,
     index: usize,
     memory: Option<&Memory>,
@@ -96,7 +102,7 @@ pub fn status(
 ) -> TaskStatus {
     let task: &TaskFile = &sheet.tasks[index];
     let front = &task.front;
-    let blank = super::absorb::first(&Seen { status: front.status, agent: front.assigned_to.clone() });
+    let blank = Memory::first(front);
     let memory = memory.unwrap_or(&blank);
     let open = memory.claim.is_none() && memory.state == TaskState::Pending;
     let (state, reason, message) = match (&sheet.flaws[index], decision) {

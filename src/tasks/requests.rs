@@ -177,7 +177,14 @@ impl Tasks {
                     _ => {}
                 }
             }
-            return Ok(Accepted { text: dry_run_text(board), ..Accepted::default() });
+            let mut text = dry_run_text(board);
+            for (task, flaw) in world.sheet.tasks.iter().zip(&world.sheet.flaws) {
+                if let Some(flaw) = flaw {
+                    // Writing to a string cannot fail.
+                    _ = writeln!(text, "  -  {}: {flaw} ({})", task.front.id, task.file);
+                }
+            }
+            return Ok(Accepted { text, ..Accepted::default() });
         }
         let running = self.lock().project.wish == Wish::Run;
         let unfinished = running && !self.lock().project.told_finished;
@@ -199,6 +206,12 @@ impl Tasks {
         let target = self.deps.workers.target().await.map_err(|trouble| Rejected::NotPossible {
             message: format!("there is no branch to work towards: {trouble}"),
         })?;
+        if merge && !target.branch.starts_with("refs/heads/") {
+            return Err(Rejected::Invalid {
+                message: "no branch is checked out, so nothing can be merged".to_owned(),
+                hint: "check out the branch that is to get the work".to_owned(),
+            });
+        }
         self.lock().prepared = false;
         let change = |project: &mut super::memory::Project| {
             project.wish = Wish::Run;
@@ -206,6 +219,7 @@ impl Tasks {
             project.merge = merge;
             project.target = Some(target.branch);
             project.pauses.clear();
+            project.taken.clear();
             project.told_finished = false;
         };
         self.update_project(change).map_err(failed)?;
@@ -255,6 +269,7 @@ impl Tasks {
         let change = |project: &mut super::memory::Project| {
             project.wish = Wish::Run;
             project.pauses.clear();
+            project.taken.clear();
             project.told_finished = false;
         };
         self.update_project(change).map_err(failed)?;

@@ -340,7 +340,8 @@ impl<'b> Round<'b> {
         }
         let is_taken = |name: &str| {
             let pinned = |task: &Item| task.pinned.as_deref() == Some(name);
-            self.agents.contains_key(name)
+            self.board.taken.contains(name)
+                || self.agents.contains_key(name)
                 || self.taken.contains_key(name)
                 || self.board.tasks.iter().any(pinned)
         };

@@ -25,6 +25,15 @@ macro_rules! on_every_engine {
     };
 }
 
+/// The same for the engines that agents are tested on: Docker as root's daemon, Podman without root.
+macro_rules! where_agents_run {
+    ($($test:ident),+ $(,)?) => {
+        on_every_engine!(@ docker Docker $($test)+);
+        on_every_engine!(@ podman_rootless PodmanRootless $($test)+);
+    };
+}
+
+mod agents;
 mod changes;
 mod connect;
 mod controller;
@@ -35,6 +44,7 @@ mod no_engine;
 mod ports;
 mod reach;
 mod recovery;
+mod runs;
 mod secrets;
 mod session;
 mod start;

@@ -121,7 +121,9 @@ impl Events {
             match block.get("content") {
                 Some(Value::String(content)) => out.result(kind, content),
                 Some(Value::Array(parts)) => {
-                    parts.iter().for_each(|part| out.result(kind, text(part, "/text")))
+                    for part in parts {
+                        out.result(kind, text(part, "/text"));
+                    }
                 }
                 _ => {}
             }

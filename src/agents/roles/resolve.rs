@@ -211,8 +211,8 @@ mod tests {
     fn settings() -> AgentSettings {
         let adapter =
             Adapter { kind: AdapterKind::Claude, env: Vec::new(), args: Vec::new(), run: Vec::new() };
-        let mut settings = AgentSettings::default();
-        settings.adapters = [("claude".to_owned(), adapter.clone()), ("codex".to_owned(), adapter)].into();
+        let adapters = [("claude".to_owned(), adapter.clone()), ("codex".to_owned(), adapter)].into();
+        let mut settings = AgentSettings { adapters, ..AgentSettings::default() };
         settings.defaults.model = Some("usual".to_owned());
         let role = Role { model: Some("big".to_owned()), max_turns: Some(9), ..Role::default() };
         settings.roles.insert("backend".to_owned(), role);

@@ -247,10 +247,9 @@ impl Runs {
             self.add(journal, vec![Item { kind: OutputKind::Error, text: said }]);
         }
         outcome.message.truncate(outcome.message.floor_char_boundary(1000));
-        let usage = own_usage(&outcome, run.memory.session_total);
         self.update(agent, |record, memory| {
             record.exit_code = exit;
-            record.usage = memory.before.plus(usage);
+            record.usage = memory.before.plus(own_usage(&outcome, memory.session_total));
             if outcome.session.is_some() {
                 record.session.clone_from(&outcome.session);
             }

@@ -24,7 +24,7 @@ pub(super) fn prepare(home: &Path, files: &[HomeFile]) -> io::Result<()> {
 }
 
 /// The directory of a path below a home, made where it is not there, and the file's name.
-fn place<'p>(home: Dir, path: &'p str) -> io::Result<(Dir, &'p str)> {
+fn place(home: Dir, path: &str) -> io::Result<(Dir, &str)> {
     let mut parts: Vec<&str> = path.split('/').collect();
     let name = parts.pop().unwrap_or(path);
     let dir = parts.into_iter().try_fold(home, |dir, part| dir.make(part))?;

@@ -82,6 +82,7 @@ fn refused(error: adapters::AdapterError) -> Rejected {
 pub(super) struct Place {
     pub(super) container: String,
     pub(super) started: Option<u64>,
+    /// The environment its process was started with.
     pub(super) environment: u64,
 }
 
@@ -278,8 +279,13 @@ fn words(rejected: &Rejected) -> String {
     }
 }
 
+/// What was refused is not mended by another try; what failed may be.
 pub(super) fn ended(rejected: &Rejected) -> (RunFailure, String) {
-    (RunFailure::ContainerEnded, words(rejected))
+    let failure = match rejected {
+        Rejected::Failed { .. } | Rejected::ShuttingDown => RunFailure::ContainerEnded,
+        _ => RunFailure::NotStarted,
+    };
+    (failure, words(rejected))
 }
 
 pub(super) fn not_started(rejected: &Rejected) -> (RunFailure, String) {

@@ -122,7 +122,7 @@ impl Runs {
                 out.extend(wanted.map(|run| (run.id, tail.map_or(0, u64::from))));
             }
             (tail, None) => {
-                out.extend(last.into_iter().take(1).map(|run| (run.id, tail.map_or(0, u64::from))))
+                out.extend(last.into_iter().take(1).map(|run| (run.id, tail.map_or(0, u64::from))));
             }
         }
         out.reverse();

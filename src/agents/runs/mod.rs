@@ -39,7 +39,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tanuki_runtimes::ContainerRuntime;
+use tanuki_runtimes::{ContainerRuntime, Event, EventAction};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -48,7 +48,7 @@ use super::Ground;
 use super::roles::{self, Profile};
 use crate::controller::{Clock, Publisher};
 use crate::model::{
-    Accepted, AgentSpec, Credentials, EventType, Rejected, RunFailure, RunRecord, RunSpec, RunState,
+    AgentSpec, Credentials, EventType, LabelKey, Rejected, RunFailure, RunRecord, RunSpec, RunState,
     Snapshot, Usage,
 };
 use crate::store::{Store, StoreError};
@@ -97,6 +97,7 @@ struct Memory {
     /// When that container was started, in milliseconds since 1970.
     container_started: Option<u64>,
     /// The environment its process was started with.
+    #[serde(default)]
     environment: u64,
     /// What iterations that are over used.
     before: Usage,
@@ -118,7 +119,6 @@ struct Live {
     stop: CancellationToken,
     /// Told when its container may have ended.
     look: Arc<Notify>,
-    waiting: Option<String>,
 }
 
 /// The runs of a project's agents.
@@ -165,8 +165,9 @@ impl Runs {
             });
         }
         let now = self.deps.clock.now();
-        let memory = Memory { spec: spec.clone(), ..Memory::default() };
+        let memory = Memory { spec, ..Memory::default() };
         let make = |number| {
+            let spec = &memory.spec;
             let record = RunRecord {
                 id: format!("{}-{number}", agent.name),
                 agent: agent.name.clone(),
@@ -305,52 +306,23 @@ impl Runs {
         record.filter(|record| record.created_at >= since)
     }
 
-    /// What the agent's run waits for a person for.
-    pub fn waiting(&self, agent: &str) -> Option<String> {
-        self.lock().get(agent)?.waiting.clone()
-    }
-
     /// Which environment the agent's run was started with.
     pub fn environment_generation(&self, agent: &str) -> Option<u64> {
         self.lock().get(agent).filter(|run| run.memory.container.is_some()).map(|run| run.memory.environment)
     }
 
-    /// Looks at once whether the agent's run still has its container.
-    pub fn look(&self, agent: &str) {
-        if let Some(run) = self.lock().get(agent) {
+    /// The engine told of something: looks whether the run still has its container. Of everything when it does not say.
+    pub fn on_event(&self, event: Option<&Event>) {
+        // What happens without a change of state is, for one, the looking itself.
+        if event.is_some_and(|event| event.action == EventAction::Other) {
+            return;
+        }
+        let agent = event.map(|event| event.labels.get(LabelKey::NAME));
+        let live = self.lock();
+        for (_, run) in live.iter().filter(|(name, _)| agent.is_none_or(|agent| agent == Some(name.as_str())))
+        {
             run.look.notify_one();
         }
-    }
-
-    /// The agent CLI itself, for a person at a terminal, going on with its last session.
-    ///
-    /// # Errors
-    ///
-    /// There is no such agent, its container cannot be had, or its program cannot be held to its role.
-    pub async fn cli(&self, agent: &str, credentials: &Credentials) -> Result<Accepted, Rejected> {
-        let agent = self.agent(agent)?;
-        let spec = RunSpec { agent: agent.name.clone(), ..RunSpec::default() };
-        let job = self.job(&agent, &spec)?;
-        let session = self.session(&agent);
-        let ready = self.deps.ground.enter(&agent.name).await?;
-        let instructions = instructions::compose(&job.profile, &ready, &spec);
-        let made = job.interactive(credentials, session.as_deref(), &instructions)?;
-        let home = self.deps.ground.home_dir(&agent.name);
-        home::prepare(&home, &made.files).map_err(|error| home::rejected(&agent.name, &error))?;
-        self.copy_sign_in(&agent.name, job.adapter.kind, credentials);
-        let mut env = ready.env;
-        env.extend(made.env);
-        Ok(Accepted {
-            agents: vec![agent.name],
-            enter: Some(crate::model::Enter {
-                container: ready.container,
-                command: made.command,
-                env: Credentials(env),
-                user: ready.user,
-                workdir: ready.workdir,
-            }),
-            ..Accepted::default()
-        })
     }
 
     fn agent(&self, name: &str) -> Result<AgentSpec, Rejected> {
@@ -453,7 +425,7 @@ impl Runs {
 impl Live {
     fn new(record: RunRecord, memory: Memory, credentials: Credentials) -> Self {
         let (stop, look) = (CancellationToken::new(), Arc::default());
-        Self { record, memory, credentials, stop, look, waiting: None }
+        Self { record, memory, credentials, stop, look }
     }
 }
 

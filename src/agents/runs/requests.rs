@@ -1,11 +1,9 @@
-//! What people ask of runs, and what the snapshot tells of them.
+//! What people ask of runs, and what the snapshot tells of them at once.
 
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
-
-use super::Runs;
-use crate::model::{Accepted, Credentials, Enter, Rejected, Request};
+use super::{Runs, home, instructions};
+use crate::model::{Accepted, AgentState, Credentials, Enter, Rejected, Request, RunSpec, RunState};
 
 /// The shell a person gets: the better one where it is there.
 const SHELL: &str = "command -v bash >/dev/null 2>&1 && exec bash; exec sh";
@@ -32,6 +30,33 @@ impl Runs {
             Request::AgentEnter { name, agent_cli: false, .. } => self.shell(&name).await,
             _ => Err(Rejected::NotPossible { message: "this is not about runs".to_owned() }),
         }
+    }
+
+    /// The agent CLI itself, for a person at a terminal, going on with its last session.
+    async fn cli(&self, agent: &str, credentials: &Credentials) -> Result<Accepted, Rejected> {
+        let agent = self.agent(agent)?;
+        let spec = RunSpec { agent: agent.name.clone(), ..RunSpec::default() };
+        let job = self.job(&agent, &spec)?;
+        let session = self.session(&agent);
+        let ready = self.deps.ground.enter(&agent.name).await?;
+        let instructions = instructions::compose(&job.profile, &ready, &spec);
+        let made = job.interactive(credentials, session.as_deref(), &instructions)?;
+        let home = self.deps.ground.home_dir(&agent.name);
+        home::prepare(&home, &made.files).map_err(|error| home::rejected(&agent.name, &error))?;
+        self.copy_sign_in(&agent.name, job.adapter.kind, credentials);
+        let mut env = ready.env;
+        env.extend(made.env);
+        Ok(Accepted {
+            agents: vec![agent.name],
+            enter: Some(Enter {
+                container: ready.container,
+                command: made.command,
+                env: Credentials(env),
+                user: ready.user,
+                workdir: ready.workdir,
+            }),
+            ..Accepted::default()
+        })
     }
 
     async fn shell(&self, agent: &str) -> Result<Accepted, Rejected> {
@@ -74,30 +99,18 @@ impl Runs {
 
     /// Puts what is known of an agent's runs into the snapshot, where the agent is in it.
     pub(super) fn publish(&self, agent: &str) {
-        let (run, last_run, waiting) = (self.live(agent), self.last(agent), self.waiting(agent));
+        let (run, last_run) = (self.live(agent), self.last(agent));
         self.deps.publisher.update(|snapshot| {
             if let Some(status) = snapshot.agents.get_mut(agent) {
-                (status.run, status.last_run, status.waiting) = (run, last_run, waiting);
-            }
-        });
-    }
-
-    /// Tells of the runs of agents that come into the snapshot, until `shutdown`.
-    pub async fn follow_agents(self: Arc<Self>, shutdown: CancellationToken) {
-        let mut snapshots = self.deps.publisher.subscribe();
-        loop {
-            let agents = snapshots.borrow_and_update().agents.clone();
-            for (agent, status) in agents {
-                if status.run != self.live(&agent) || status.last_run != self.last(&agent) {
-                    self.publish(&agent);
-                    self.deps.ground.touched(&agent);
+                (status.run, status.last_run) = (run, last_run);
+                // The rest is told by the agent's next pass; this word is not to contradict the run meanwhile.
+                let working = status.run.as_ref().is_some_and(|run| run.state == RunState::Running);
+                match status.state {
+                    AgentState::Idle if working => status.state = AgentState::Working,
+                    AgentState::Working if !working => status.state = AgentState::Idle,
+                    _ => {}
                 }
             }
-            tokio::select! {
-                biased;
-                () = shutdown.cancelled() => return,
-                changed = snapshots.changed() => if changed.is_err() { return },
-            }
-        }
+        });
     }
 }

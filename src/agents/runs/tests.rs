@@ -113,8 +113,9 @@ fn local(spec: &ExecSpec, agents: &Path) -> ExecOutput {
         Some(agent) => word.replace("/tanuki/runs", &agents.join(agent).join("runs").display().to_string()),
         None => word.clone(),
     };
+    let path = format!("{}/bin:/usr/bin:/bin", agents.display());
     let mut command = Command::new("sh");
-    command.args(spec.command[1..].iter().map(here)).env_clear().env("PATH", "/usr/bin:/bin").envs(&spec.env);
+    command.args(spec.command[1..].iter().map(here)).env_clear().env("PATH", path).envs(&spec.env);
     if let Some(workdir) = &spec.workdir {
         command.current_dir(workdir);
     }
@@ -436,4 +437,57 @@ async fn output_is_followed_from_run_to_run() {
     }
     drop(lines);
     streaming.await.unwrap().unwrap();
+}
+
+/// Prints what Codex does: usage of the whole session, which is kept beside the workspace.
+const CODEX: &str = r#"#!/bin/sh
+used=$(cat ../used 2>/dev/null || echo 0)
+case " $* " in *" resume s-1 "*) ;; *) used=0 ;; esac
+used=$((used + 100))
+echo $used >../used
+cat >../prompt
+echo '{"type":"thread.started","thread_id":"s-1"}'
+echo '{"type":"item.completed","item":{"type":"agent_message","text":"ok"}}'
+echo "{\"type\":\"turn.completed\",\"usage\":{\"input_tokens\":$used,\"output_tokens\":1}}"
+"#;
+
+#[tokio::test]
+async fn a_resumed_session_counts_only_what_is_new() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let world = World::new().await;
+    let bin = world.ground.dir.path().join("agents/bin");
+    std::fs::create_dir_all(&bin).unwrap();
+    std::fs::write(bin.join("codex"), CODEX).unwrap();
+    std::fs::set_permissions(bin.join("codex"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    world.ground.settings.lock().unwrap().adapters.get_mut("shell").unwrap().kind = AdapterKind::Codex;
+    let mut used = Vec::new();
+    for resume in [true, true, true, false] {
+        let record = world.run(RunSpec { resume, ..world.spec("-do it") }).await;
+        assert_eq!(record.state, RunState::Succeeded, "{}", record.message);
+        assert_eq!(record.session.as_deref(), Some("s-1"));
+        used.push(record.usage.input_tokens.unwrap());
+    }
+    assert_eq!(used, [100, 100, 100, 100]);
+    assert_eq!(std::fs::read_to_string(world.ground.dir.path().join("prompt")).unwrap(), "-do it");
+    let config = world.ground.home_dir(&world.agent).join(".codex/config.toml");
+    assert!(std::fs::read_to_string(config).unwrap().contains("[analytics]"));
+}
+
+#[tokio::test]
+async fn output_of_old_runs_is_removed_and_nothing_else() {
+    let world = World::new().await;
+    world.ground.enter(&world.agent).await.unwrap();
+    let runs = world.ground.runs_dir(&world.agent);
+    let outside = world.ground.dir.path().join("outside");
+    std::fs::create_dir_all(outside.join("precious")).unwrap();
+    for number in 0..60 {
+        std::fs::create_dir(runs.join(format!("{}-{number}", world.agent))).unwrap();
+    }
+    std::os::unix::fs::symlink(&outside, runs.join(format!("{}-0/link", world.agent))).unwrap();
+    std::fs::create_dir(runs.join("mine")).unwrap();
+    let record = world.run(world.spec("true")).await;
+    assert_eq!(record.state, RunState::Succeeded, "{}", record.message);
+    let left = std::fs::read_dir(&runs).unwrap().count();
+    assert_eq!(left, 51, "the last fifty, and what is no run's");
+    assert!(outside.join("precious").exists());
 }

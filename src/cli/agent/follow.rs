@@ -22,6 +22,8 @@ pub(super) enum Ended {
     Over(Box<RunRecord>),
     /// Its agent was removed, and the run with it.
     Removed,
+    /// It is over, and a later one is all that is told of.
+    Superseded,
     /// The person wants no more of it.
     Detached,
     /// Nobody reads the output.
@@ -54,8 +56,14 @@ pub(super) async fn follow(
             ended = viewer.watch(session.handle(), &mut show) => ended?,
         };
         session.finish().await;
-        if let Some(ended) = ended {
-            return Ok(ended);
+        match ended {
+            Some(Ended::Superseded) => {
+                let store = project.existing_store()?;
+                let record = store.and_then(|store| store.run(id).ok().flatten());
+                return Ok(record.map_or(Ended::Superseded, |record| Ended::Over(Box::new(record))));
+            }
+            Some(ended) => return Ok(ended),
+            None => {}
         }
         // The run is not the controller's: the next one goes on with it.
         session = context.controller(project).await?;
@@ -122,12 +130,20 @@ impl Viewer<'_> {
         let Some(agent) = snapshot.agents.get(self.agent) else {
             return seen.then_some(Ended::Removed);
         };
-        [&agent.run, &agent.last_run]
-            .into_iter()
-            .flatten()
-            .find(|record| record.id == self.id && record.state.is_over())
-            .map(|record| Ended::Over(Box::new(record.clone())))
+        let told = [&agent.run, &agent.last_run].into_iter().flatten();
+        let record = told.clone().find(|record| record.id == self.id);
+        match record {
+            Some(record) => record.state.is_over().then(|| Ended::Over(Box::new(record.clone()))),
+            None => {
+                told.clone().any(|record| number(&record.id) > number(self.id)).then_some(Ended::Superseded)
+            }
+        }
     }
+}
+
+/// The number of a run, which only goes up.
+fn number(id: &str) -> Option<u64> {
+    id.rsplit_once('-')?.1.parse().ok()
 }
 
 #[cfg(test)]

@@ -2,8 +2,10 @@
 
 use clap::Args;
 
-use super::{ask, ask_and_tell, pull_request, remove};
+use super::{ask, pull_request, remove, tell};
+use crate::cli::live::Live;
 use crate::cli::output::Tone;
+use crate::cli::session::Session;
 use crate::cli::{Context, Exit, Output, Result};
 use crate::model::{Merge, MergeMethod, Request};
 
@@ -41,16 +43,24 @@ pub(in crate::cli) async fn run(context: &Context, args: &MergeArgs, out: &Outpu
     if args.pr {
         pull_request::check(context)?;
     }
-    // Asked for on its own, so that what is about to happen is told before it does.
-    let forecast = Request::MergeForecast { name: args.agent.clone() };
-    let doing = format!("looking whether {} merges", args.agent);
-    let (session, accepted) = ask(context, &project, &forecast, &doing, out).await?;
+    // What there is now decides, not what the last run left.
+    let collect = Request::AgentCollect { name: args.agent.clone() };
+    let doing = format!("looking at the work of {}", args.agent);
+    let (session, _collected) = ask(context, &project, &collect, &doing, out).await?;
+    let merged = if args.pr {
+        pull_request::open(context, &project, &args.agent, args.message.as_deref(), out).await
+    } else {
+        merge(&session, args, out).await
+    };
     session.finish().await;
-    for line in accepted.text.lines() {
-        out.remark(Tone::Plain, line);
-    }
-    if args.pr {
-        return pull_request::open(context, &project, &args.agent, args.message.as_deref(), out).await;
+    merged
+}
+
+/// Tells what is about to happen, and then does it.
+async fn merge(session: &Session, args: &MergeArgs, out: &Output) -> Result {
+    let forecast = session.request(Request::MergeForecast { name: args.agent.clone() }).await?;
+    for line in forecast.text.lines() {
+        out.remark(Tone::Plain, &format!("{} {line}", args.agent));
     }
     let method = match (args.squash, args.rebase) {
         (true, _) => MergeMethod::Squash,
@@ -64,6 +74,14 @@ pub(in crate::cli) async fn run(context: &Context, args: &MergeArgs, out: &Outpu
         remove: args.remove,
         message: args.message.clone(),
     }));
-    ask_and_tell(context, &request, &format!("merging {}", args.agent), out).await?;
+    let mut live = Live::new(out);
+    live.update(&[format!("… merging {}", args.agent)])?;
+    let merged = session.request(request).await;
+    live.clear()?;
+    let merged = merged?;
+    for warning in &merged.warnings {
+        out.warning(warning);
+    }
+    tell(&merged, out)?;
     Ok(Exit::DONE)
 }

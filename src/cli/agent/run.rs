@@ -11,8 +11,7 @@ use clap::{Args, Subcommand};
 use super::ask;
 use super::follow::{Ended, follow};
 use crate::cli::output::Tone;
-use crate::cli::render::render_run;
-use crate::cli::{CliError, Context, ErrorKind, Exit, Output, Result, now, text};
+use crate::cli::{CliError, Context, ErrorKind, Exit, Output, Result, text};
 use crate::model::{Request, RunFailure, RunRecord, RunSpec, RunState};
 
 /// A prompt may have so many bytes: more is no prompt, but a wrong file.
@@ -113,7 +112,11 @@ pub(in crate::cli) async fn run(context: &Context, args: &RunArgs, out: &Output)
         return Ok(Exit::DONE);
     }
     match follow(context, &project, session, &agent, &id, out).await? {
-        Ended::Over(record) => end(&record, out),
+        // Its last line says so.
+        Ended::Over(record) if record.state == RunState::Succeeded => Ok(Exit::DONE),
+        Ended::Over(record) => Err(failure(&record)),
+        Ended::Superseded => Err(CliError::failed(format!("run {id} ended, and nothing tells how"))
+            .hint(format!("`tanuki runs {agent}` shows its runs"))),
         Ended::Removed => Err(CliError::failed(format!("run {id} ended with its agent"))
             .cause(format!("{agent} was removed meanwhile"))),
         Ended::Detached => {
@@ -194,15 +197,6 @@ fn read(from: impl io::Read) -> io::Result<String> {
     Ok(text)
 }
 
-/// Says how a run ended; its result decides how the command ends.
-fn end(record: &RunRecord, out: &Output) -> Result {
-    if record.state == RunState::Succeeded {
-        out.remark(Tone::Good, &format!("run {}", render_run(record, now())));
-        return Ok(Exit::DONE);
-    }
-    Err(failure(record))
-}
-
 /// Why a run did not do it.
 pub fn failure(record: &RunRecord) -> CliError {
     let kind = match record.failure {
@@ -243,6 +237,9 @@ fn mend(failure: RunFailure, record: &RunRecord) -> Option<String> {
         RunFailure::Unreachable => "check that the agent's container reaches the model's service".to_owned(),
         RunFailure::TurnLimit => "raise --max-turns, or go on with --resume".to_owned(),
         RunFailure::Denied => "allow the tool with --allow, or in the agent's role".to_owned(),
+        RunFailure::IterationLimit if record.max_iterations <= 1 => {
+            "look why the criteria do not hold, or let it try again with --loop".to_owned()
+        }
         RunFailure::IterationLimit => {
             "raise --max-iterations, or look why the criteria do not hold".to_owned()
         }

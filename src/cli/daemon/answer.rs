@@ -81,6 +81,12 @@ async fn of_agents(kinds: &Kinds, request: Request) -> Result<Accepted, Rejected
         Request::RunStart { .. } | Request::RunStop { .. } | Request::AgentEnter { .. } => {
             kinds.runs.handle(request).await
         }
+        Request::TaskAssign { .. }
+        | Request::TaskRetry { .. }
+        | Request::TaskApprove { .. }
+        | Request::ProjectStart { .. }
+        | Request::ProjectStop {}
+        | Request::ProjectResume { .. } => kinds.tasks.handle(request).await,
         request => kinds.agents.handle(request).await,
     }
 }

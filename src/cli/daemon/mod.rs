@@ -3,6 +3,7 @@
 mod answer;
 mod logs;
 mod watch;
+mod workers;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,17 +25,21 @@ use crate::agents::{self, Agents, Layout};
 use crate::api::{Clients, Lock, Server};
 use crate::controller::{self, Clock, Handle, Options, Publisher, SystemClock, Waker};
 use crate::model::{
-    AgentSettings, AgentState, ControllerInfo, Desired, EngineSummary, ProjectId, ProjectStatus, ServiceSpec,
-    ServiceState, Snapshot,
+    AgentSettings, AgentState, ControllerInfo, Desired, EngineSummary, ProjectId, ProjectPhase,
+    ProjectStatus, ServiceSpec, ServiceState, Snapshot,
 };
 use crate::services::names::{self, ClaimFile};
 use crate::services::ports::LeaseFile;
 use crate::services::spec::Owner;
 use crate::services::{self, Deps, Services};
 use crate::store::Store;
+use crate::tasks::{self, Tasks};
 
 /// How long nothing may be wanted and nobody connected before a controller ends by itself.
 const IDLE: Duration = Duration::from_secs(60);
+
+/// Tasks that may be driven at once; more wait for their turn.
+const TASK_PASSES: usize = 256;
 
 /// Reads the configuration again; an error is for people.
 pub type Reload = Arc<dyn Fn() -> Result<Wanted, String> + Send + Sync>;
@@ -110,9 +115,10 @@ pub struct Controller {
     pub handle: Handle,
     clients: Clients,
     shutdown: CancellationToken,
-    tasks: TaskTracker,
+    tracker: TaskTracker,
     runs: Arc<Runs>,
     ended: [JoinHandle<()>; 2],
+    tasks_ended: JoinHandle<()>,
     _lock: Lock,
 }
 
@@ -124,6 +130,7 @@ pub struct Controller {
 pub async fn start(setup: Setup) -> Result<Option<Controller>, StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     private_directory(&setup.state_dir)?;
+    agents::hide(&setup.state_dir).map_err(|source| io_error(&setup.state_dir, source))?;
     let lock_path = setup.state_dir.join("controller.lock");
     let lock = Lock::acquire(&lock_path, clock.now()).map_err(|source| io_error(&lock_path, source))?;
     let Some(lock) = lock else { return Ok(None) };
@@ -169,6 +176,25 @@ pub async fn start(setup: Setup) -> Result<Option<Controller>, StartError> {
         user_home: setup.user_home.clone(),
         free_memory: runs::free_memory,
     });
+    agents.attach(&runs);
+    let crew = workers::Crew {
+        agents: Arc::clone(&agents),
+        runs: Arc::clone(&runs),
+        store: Arc::clone(&store),
+        publisher: publisher.clone(),
+        root: setup.root.clone(),
+        state_dir: setup.state_dir.clone(),
+        git: tokio::sync::OnceCell::new(),
+    };
+    let tasks_waker = Waker::default();
+    let work = Tasks::new(tasks::Deps {
+        store: Arc::clone(&store),
+        clock: Arc::clone(&clock),
+        publisher: publisher.clone(),
+        waker: tasks_waker.clone(),
+        workers: Arc::new(crew),
+        root: setup.root.clone(),
+    })?;
     let waker = Waker::default();
     let deps = Deps {
         runtime: Arc::clone(&setup.runtime),
@@ -184,39 +210,50 @@ pub async fn start(setup: Setup) -> Result<Option<Controller>, StartError> {
     services.on_config(None);
 
     let shutdown = CancellationToken::new();
-    let tasks = TaskTracker::new();
+    let tracker = TaskTracker::new();
     let clients = Clients::default();
     let (handle, inbox) = Handle::new(publisher.subscribe());
-    let kinds =
-        Kinds { services: Arc::clone(&services), agents: Arc::clone(&agents), runs: Arc::clone(&runs) };
+    let kinds = Kinds {
+        services: Arc::clone(&services),
+        agents: Arc::clone(&agents),
+        runs: Arc::clone(&runs),
+        tasks: Arc::clone(&work),
+    };
     let (all, agents_only) = (Arc::new(Arc::clone(&services)), Arc::new(Arc::clone(&agents)));
     let ended = [
         tokio::spawn(controller::run(all, waker, Options::default(), shutdown.clone())),
         tokio::spawn(controller::run(agents_only, agents_waker, Options::default(), shutdown.clone())),
     ];
-    tasks.spawn(services::follow_engine_with(
+    tracker.spawn(services::follow_engine_with(
         services,
         {
-            let agents = Arc::clone(&agents);
-            move |event| agents.on_event(event)
+            let (agents, runs) = (Arc::clone(&agents), Arc::clone(&runs));
+            move |event| {
+                agents.on_event(event);
+                runs.on_event(event);
+            }
         },
         shutdown.clone(),
     ));
-    tasks.spawn(agents::follow_services(agents, shutdown.clone()));
+    tracker.spawn(agents::follow_services(agents, shutdown.clone()));
     runs.recover()?;
-    tasks.spawn(Arc::clone(&runs).follow_agents(shutdown.clone()));
-    tasks.spawn(introduce(setup.runtime, publisher));
+    // A task's pass may wait long for its agent.
+    let patient = Options { passes: TASK_PASSES, ..Options::default() };
+    let tasks_only = Arc::new(Arc::clone(&work));
+    let tasks_ended = tokio::spawn(controller::run(tasks_only, tasks_waker, patient, shutdown.clone()));
+    tracker.spawn(tasks::follow(work, shutdown.clone()));
+    tracker.spawn(introduce(setup.runtime, publisher));
     let reload = Arc::clone(&setup.reload);
-    tasks.spawn(answer::answer(inbox, reload, kinds.clone(), tasks.clone(), shutdown.clone()));
-    tasks.spawn(watch::follow_config(setup.config_files, setup.reload, kinds, shutdown.clone()));
+    tracker.spawn(answer::answer(inbox, reload, kinds.clone(), tracker.clone(), shutdown.clone()));
+    tracker.spawn(watch::follow_config(setup.config_files, setup.reload, kinds, shutdown.clone()));
     let serving = server.serve(handle.clone(), clients.clone(), shutdown.clone());
-    tasks.spawn(async move {
+    tracker.spawn(async move {
         if let Err(error) = serving.await {
             tracing::error!(%error, "the controller's socket failed");
         }
     });
-    tasks.close();
-    Ok(Some(Controller { handle, clients, shutdown, tasks, runs, ended, _lock: lock }))
+    tracker.close();
+    Ok(Some(Controller { handle, clients, shutdown, tracker, runs, ended, tasks_ended, _lock: lock }))
 }
 
 impl Controller {
@@ -225,11 +262,12 @@ impl Controller {
         self.shutdown.cancel();
         // Each ends with the token; a stuck one must not keep the process.
         let _ended = timeout(Duration::from_secs(10), async {
+            let _passes = self.tasks_ended.await;
             for loop_ended in self.ended {
                 let _passes = loop_ended.await;
             }
             self.runs.detach().await;
-            self.tasks.wait().await;
+            self.tracker.wait().await;
         })
         .await;
     }
@@ -263,6 +301,7 @@ fn is_quiet(snapshot: &Snapshot) -> bool {
             ServiceState::Stopped => service.desired != Desired::Running,
             _ => false,
         })
+        && matches!(snapshot.work.phase, ProjectPhase::Idle | ProjectPhase::Stopped | ProjectPhase::Finished)
         // A container that only waits needs nobody; a run does, and so does whatever is not finished.
         && snapshot.agents.values().all(|agent| {
             agent.run.is_none() && !matches!(agent.state, AgentState::Creating | AgentState::Removing)
@@ -275,6 +314,7 @@ struct Kinds {
     services: Arc<Services>,
     agents: Arc<Agents>,
     runs: Arc<Runs>,
+    tasks: Arc<Tasks>,
 }
 
 fn first_snapshot(setup: &Setup, clock: &dyn Clock) -> Snapshot {

@@ -14,6 +14,7 @@ mod plan;
 mod role;
 mod runs;
 mod status;
+mod task;
 
 pub use agent::{render_agent, render_run};
 pub use agents::{render_agents, render_tasks_line};
@@ -26,3 +27,4 @@ pub use plan::{AgentPlanLine, AgentStep, PlanLine, is_settled, render_plan};
 pub use role::{RoleLine, render_role, render_roles};
 pub use runs::render_runs;
 pub use status::{StatusView, in_trouble, render_status, trouble};
+pub use task::{TaskFilter, render_project, render_projects, render_task, render_tasks};

@@ -67,3 +67,21 @@ pub fn render_role(profile: &Profile) -> String {
     _ = write!(out, "\n{}\n", text::block(profile.prompt.trim()));
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agents::roles;
+    use crate::model::AgentSettings;
+
+    #[test]
+    fn roles_are_shown_with_what_is_wrong_with_them() {
+        let qa =
+            roles::resolve(Some("qa"), &AgentSettings::default(), std::path::Path::new("/nowhere")).unwrap();
+        let qa =
+            Profile { prompt: "Break it.\x1b[2J".to_owned(), allowed_tools: vec!["Read".to_owned()], ..qa };
+        let broken = RoleLine::Broken("poet", "poet.md:2: unknown field");
+        insta::assert_snapshot!(render_roles([broken, RoleLine::Usable(&qa)]));
+        insta::assert_snapshot!(render_role(&qa));
+    }
+}

@@ -76,6 +76,21 @@ pub(super) async fn start(context: &Context, args: &StartArgs, out: &Output) -> 
     watch.run(context, &project, Request::ServiceStart { names }, out).await
 }
 
+/// Starts all enabled services and waits until they are healthy. Nothing where there are none.
+pub(in crate::cli) async fn start_enabled(
+    context: &Context,
+    project: &Project,
+    patience: Duration,
+    out: &Output,
+) -> Result {
+    if !project.config.services.values().any(|spec| spec.enabled) {
+        return Ok(Exit::DONE);
+    }
+    let title = "Starting services...";
+    let watch = Watch { title, goal: Goal::Ready, patience, named: false };
+    watch.run(context, project, Request::ServiceStart { names: Vec::new() }, out).await
+}
+
 pub(super) async fn stop(context: &Context, args: &StopArgs, out: &Output) -> Result {
     let project = project(context, args.name.as_deref())?;
     let names = args.name.iter().cloned().collect();

@@ -11,7 +11,7 @@ mod status;
 use clap::{Args, Subcommand};
 
 pub use client::command as client_command;
-pub(super) use lifecycle::interrupted_error;
+pub(super) use lifecycle::{interrupted_error, start_enabled};
 pub(super) use settle::{Interrupted, engine_trouble};
 
 use super::{Context, Output, Result};

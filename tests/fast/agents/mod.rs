@@ -2,5 +2,6 @@
 
 mod lab;
 mod life;
+mod look;
 mod plan;
 mod spawn;

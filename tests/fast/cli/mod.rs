@@ -81,7 +81,7 @@ fn stopped(name: &str) -> ServiceStatus {
     }
 }
 
-fn snapshot(services: impl IntoIterator<Item = ServiceStatus>) -> Snapshot {
+pub(crate) fn snapshot(services: impl IntoIterator<Item = ServiceStatus>) -> Snapshot {
     let services: BTreeMap<String, ServiceStatus> =
         services.into_iter().map(|status| (status.name.clone(), status)).collect();
     Snapshot {

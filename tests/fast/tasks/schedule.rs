@@ -30,7 +30,7 @@ fn agent(name: &str, group: Group) -> Worker {
 }
 
 fn board(tasks: Vec<Item>, agents: Vec<Worker>) -> Board {
-    Board { tasks, agents, most_agents: 3, most_working: 3, chains: BTreeMap::new() }
+    Board { tasks, agents, most_agents: 3, most_working: 3, taken: BTreeSet::new(), chains: BTreeMap::new() }
 }
 
 fn told(board: &Board) -> String {
@@ -180,6 +180,7 @@ impl Project {
             agents: Vec::new(),
             most_agents: case.most_agents,
             most_working: case.most_working,
+            taken: BTreeSet::new(),
             chains: case.chains.clone(),
         };
         let fates = case.tasks.iter().map(|(_, fate)| *fate).collect();
