@@ -108,3 +108,103 @@ fn digest(variables: &[Variable]) -> String {
     }
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::{
+        Health, HealthWord, HostPort, Inject, Probe, PullPolicy, Resources, Restart, ServiceType,
+    };
+
+    fn service(name: &str, inject: &[(&str, &str)]) -> (String, ServiceSpec) {
+        let env = inject.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let spec = ServiceSpec {
+            name: name.to_owned(),
+            service_type: ServiceType::Redis,
+            enabled: true,
+            external: None,
+            image: "redis:7".to_owned(),
+            pull: PullPolicy::Missing,
+            entrypoint: None,
+            command: None,
+            environment: BTreeMap::new(),
+            port: Some(6379),
+            host_port: HostPort::Auto,
+            ports: Vec::new(),
+            volumes: Vec::new(),
+            tmpfs: Vec::new(),
+            user: None,
+            shm_size: None,
+            stop_signal: None,
+            stop_grace: Duration::from_secs(10),
+            probe: Probe::Builtin,
+            health: Health::default(),
+            restart: Restart::default(),
+            inject: Inject { prefix: None, env },
+            resources: Resources::default(),
+        };
+        (name.to_owned(), spec)
+    }
+
+    fn status(name: &str, desired: Desired, healthy: bool) -> (String, ServiceStatus) {
+        let status = ServiceStatus {
+            name: name.to_owned(),
+            service_type: ServiceType::Redis,
+            enabled: true,
+            desired,
+            state: ServiceState::Running,
+            health: if healthy { HealthWord::Healthy } else { HealthWord::Unhealthy },
+            image: String::new(),
+            container: String::new(),
+            container_id: None,
+            host: String::new(),
+            port: None,
+            host_port: None,
+            started_at: None,
+            restarts: 0,
+            last_exit_code: None,
+            last_probe: None,
+            next_try: None,
+            reason: String::new(),
+            message: String::new(),
+            generation: 1,
+            observed_generation: 1,
+            conditions: Vec::new(),
+        };
+        (name.to_owned(), status)
+    }
+
+    #[test]
+    fn variables_come_with_health_stay_through_trouble_and_go_with_the_wish() {
+        let specs: BTreeMap<_, _> = [service("cache", &[])].into();
+        let told = |desired, healthy| [status("cache", desired, healthy)].into();
+        let never = Environment::default().next(&specs, &told(Desired::Running, false));
+        assert_eq!((never.missing.as_slice(), never.remembered.generation), (&["cache".to_owned()][..], 0));
+        let healthy = never.next(&specs, &told(Desired::Running, true));
+        assert_eq!((healthy.missing.len(), healthy.remembered.generation), (0, 1));
+        assert!(healthy.variables.iter().any(|variable| variable.name == "CACHE_HOST"));
+        let ill = healthy.next(&specs, &told(Desired::Running, false));
+        assert_eq!((ill.variables.len(), ill.remembered.generation), (healthy.variables.len(), 1));
+        assert_eq!((ill.missing.len(), ill.unhealthy.as_slice()), (0, &["cache".to_owned()][..]));
+        // Another controller begins where this one ended, before it has seen a service.
+        let next = Environment::remembered(ill.remembered.clone()).next(&specs, &BTreeMap::new());
+        assert_eq!((next.variables, next.remembered.generation), (ill.variables.clone(), 1));
+        let stopped = ill.next(&specs, &told(Desired::Stopped, false));
+        assert_eq!((stopped.variables.len(), stopped.remembered.generation), (0, 2));
+    }
+
+    #[test]
+    fn a_conflict_leaves_no_variables_and_an_agents_own_hide_a_services() {
+        let statuses = [status("a", Desired::Running, true), status("b", Desired::Running, true)].into();
+        let specs = [service("a", &[("X", "1")]), service("b", &[("X", "2")])].into();
+        let conflict = Environment::default().next(&specs, &statuses);
+        assert!(conflict.conflict.is_some() && conflict.variables.is_empty());
+        let specs = [service("a", &[("HOME", "/elsewhere")])].into();
+        let environment = Environment::default().next(&specs, &statuses);
+        let (env, hidden) = environment.of_agent("api");
+        assert_eq!(env["HOME"], "/tanuki/home");
+        assert_eq!(hidden.iter().map(|variable| variable.name.as_str()).collect::<Vec<_>>(), ["HOME"]);
+    }
+}

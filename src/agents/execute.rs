@@ -130,7 +130,13 @@ impl Agents {
         self.with_record(&spec.name, |record| record.started = None);
         let container = self.deps.names.agent(&spec.name);
         let started = self.deps.runtime.start(&container).await;
-        started.map_err(|error| self.explain(&error, &spec.name))
+        started.map_err(|error| match (self.explain(&error, &spec.name), &error.kind) {
+            // Programs that are not there are told in each engine's own way.
+            (StepError::Final(message), ErrorKind::Invalid | ErrorKind::Other) => {
+                StepError::Final(format!("{message}; image {} must have `sh` and `git`", spec.image))
+            }
+            (explained, _) => explained,
+        })
     }
 
     async fn stop(&self, id: &str, grace: Duration) -> Result<(), StepError> {

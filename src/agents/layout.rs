@@ -59,6 +59,13 @@ impl Layout {
         self.state(agent).join("home")
     }
 
+    /// Makes the directory of workspaces, out of sight of the project's git: whatever the project ignores, `git add`
+    /// must not take one.
+    pub(super) fn prepare(&self) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.workspaces)?;
+        hide(&self.workspaces)
+    }
+
     /// Makes the directories that are mounted beside the workspace, for this user. Nothing of an agent is in them yet.
     pub(super) fn make(&self, agent: &str, identity: Identity) -> io::Result<()> {
         for directory in [self.runs(agent), self.home(agent)] {
@@ -68,6 +75,16 @@ impl Layout {
         }
         Ok(())
     }
+}
+
+/// Has git ignore everything in a directory, that file included.
+///
+/// # Errors
+///
+/// The file cannot be written.
+pub fn hide(directory: &Path) -> io::Result<()> {
+    let file = directory.join(".gitignore");
+    if file.exists() { Ok(()) } else { std::fs::write(file, "*\n") }
 }
 
 /// Removes a directory and what is in it, never following a link; one that is not there is fine.

@@ -37,6 +37,6 @@ mod status;
 
 pub use ground::{Ground, Ready};
 pub use kind::{Agents, Deps, Key};
-pub use layout::Layout;
+pub use layout::{Layout, hide};
 pub use look::{LookError, Looked, Sight, look};
 pub use services::follow_services;

@@ -238,6 +238,9 @@ impl Agents {
         self.tell_creating(&row).await?;
         let layout = &self.deps.layout;
         let workspace = layout.workspace(name);
+        layout.prepare().map_err(|error| Rejected::Failed {
+            message: format!("cannot prepare {}: {error}", layout.workspaces.display()),
+        })?;
         let made = facts.git.make_workspace(name, &workspace, &spec.branch, base).await;
         let mut warnings = made.map_err(|error| git(&error))?.warnings;
         let prepared = layout::remove(&layout.state(name))
@@ -253,11 +256,7 @@ impl Agents {
         };
         self.ensure_network().await.map_err(step)?;
         self.create(&row, spec, facts).await.map_err(step)?;
-        self.start(spec).await.map_err(|error| match error {
-            StepError::Retry(message) | StepError::Final(message) => Rejected::Failed {
-                message: format!("agent '{name}': {message}; image {} must have `sh` and `git`", spec.image),
-            },
-        })?;
+        self.start(spec).await.map_err(step)?;
         warnings.extend(self.check(spec, facts).await?);
         Ok(warnings)
     }

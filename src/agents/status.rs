@@ -155,22 +155,32 @@ fn conditions(
     now: Time,
     before: Option<&AgentStatus>,
 ) -> Vec<Condition> {
-    let truth = |holds: bool| if holds { ConditionStatus::True } else { ConditionStatus::False };
     let ready = matches!(plan.state, AgentState::Idle | AgentState::Working) && told.running;
+    let up_to_date = match (plan.out_of_date.as_slice(), told.stale) {
+        ([], false) => (true, "Same", String::new()),
+        ([], true) => (false, "StaleEnvironment", "its run was started with older variables".to_owned()),
+        (fields, _) => (false, "Changed", fields.join(", ")),
+    };
+    let services = match told.missing.as_slice() {
+        [] => (true, "Given", String::new()),
+        missing => (false, "NotHealthy", missing.join(", ")),
+    };
+    let planned = || plan.message.clone();
     [
-        ("ContainerRunning", truth(told.running)),
-        ("Ready", truth(ready)),
-        ("UpToDate", truth(plan.out_of_date.is_empty() && !told.stale)),
-        ("ServicesPresent", truth(told.missing.is_empty())),
+        ("ContainerRunning", (told.running, plan.reason, planned())),
+        ("Ready", (ready, plan.reason, planned())),
+        ("UpToDate", up_to_date),
+        ("ServicesPresent", services),
     ]
     .into_iter()
-    .map(|(kind, status)| {
+    .map(|(kind, (holds, reason, message))| {
+        let status = if holds { ConditionStatus::True } else { ConditionStatus::False };
         let old = before.and_then(|before| before.conditions.iter().find(|old| old.kind == kind));
         Condition {
             kind: kind.to_owned(),
             status,
-            reason: plan.reason.to_owned(),
-            message: plan.message.clone(),
+            reason: reason.to_owned(),
+            message,
             last_transition: old.filter(|old| old.status == status).map_or(now, |old| old.last_transition),
             observed_generation: generation,
         }

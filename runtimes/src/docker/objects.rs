@@ -102,6 +102,12 @@ pub(super) async fn remove_network(docker: &Docker, name: &str) -> Result<()> {
 
 pub(super) async fn connect_network(docker: &Docker, name: &str, id: &str) -> Result<()> {
     check_name(CONNECT_NETWORK, name)?;
+    // Of a container that does not run, old engines only take down the name: it would fail to start later.
+    let known =
+        networks_named(docker, name).await.map_err(|failure| failure.into_error(CONNECT_NETWORK, name))?;
+    if known.is_empty() {
+        return Err(Error::new(ErrorKind::NotFound, CONNECT_NETWORK, name, "no such network"));
+    }
     let path = format!("/networks/{name}/connect");
     let mut call = http::Call::post(&path, &[], Some(json!({ "Container": id })));
     call.headers = Some(SLOW);

@@ -130,6 +130,7 @@ pub struct Controller {
 pub async fn start(setup: Setup) -> Result<Option<Controller>, StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     private_directory(&setup.state_dir)?;
+    agents::hide(&setup.state_dir).map_err(|source| io_error(&setup.state_dir, source))?;
     let lock_path = setup.state_dir.join("controller.lock");
     let lock = Lock::acquire(&lock_path, clock.now()).map_err(|source| io_error(&lock_path, source))?;
     let Some(lock) = lock else { return Ok(None) };
@@ -241,7 +242,6 @@ pub async fn start(setup: Setup) -> Result<Option<Controller>, StartError> {
     let tasks_only = Arc::new(Arc::clone(&work));
     let tasks_ended = tokio::spawn(controller::run(tasks_only, tasks_waker, patient, shutdown.clone()));
     tracker.spawn(tasks::follow(work, shutdown.clone()));
-    tracker.spawn(Arc::clone(&runs).follow_agents(shutdown.clone()));
     tracker.spawn(introduce(setup.runtime, publisher));
     let reload = Arc::clone(&setup.reload);
     tracker.spawn(answer::answer(inbox, reload, kinds.clone(), tracker.clone(), shutdown.clone()));

@@ -86,6 +86,7 @@ impl Lab {
             let Ok(entries) = std::fs::read_dir(self.root().join(directory)) else { continue };
             names.extend(entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()));
         }
+        names.retain(|name| name != ".gitignore");
         names.sort();
         names
     }

@@ -1,7 +1,10 @@
 //! Agents over time: stopped and started, changed and found missing, told of services, taken down.
 
+use std::time::Duration;
+
 use tanuki::agents::Ground;
 use tanuki::model::{AgentState, Desired, Rejected, Request};
+use tanuki::store::Stage;
 
 use super::lab::Lab;
 
@@ -78,7 +81,7 @@ async fn a_throw_away_container_stands_in_for_a_stopped_one_and_goes() {
     let controller = lab.controller();
     controller.spawn(&["api"]).await.unwrap();
     controller.ask(Request::AgentStop { names: Vec::new() }).await.unwrap();
-    let output = controller.agents.shell("api", "true", std::time::Duration::from_secs(5)).await.unwrap();
+    let output = controller.agents.shell("api", "true", Duration::from_secs(5)).await.unwrap();
     assert_eq!(output.exit_code, 0);
     assert_eq!(lab.containers(), ["tanuki-agent-api"]);
     let execs = lab.engine.execs();
@@ -92,4 +95,45 @@ async fn an_unknown_agent_is_told_with_those_there_are() {
     controller.spawn(&["api"]).await.unwrap();
     let refused = controller.ask(Request::AgentStop { names: named("apo") }).await.unwrap_err();
     assert_eq!(refused, Rejected::UnknownAgent { name: "apo".into(), known: named("api") });
+}
+
+#[tokio::test]
+async fn a_removal_that_was_cut_off_is_finished_by_the_next_controller() {
+    let lab = Lab::new();
+    let controller = lab.controller();
+    controller.spawn(&["api", "web"]).await.unwrap();
+    drop(controller);
+    lab.store.set_agent_stage("api", Stage::Removing).unwrap();
+    let controller = lab.controller();
+    let gone = async {
+        while lab.store.agent("api").unwrap().unwrap().stage != Stage::Removed {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(20), gone).await.is_ok());
+    controller.until("it is not told of", |now| now.agents.keys().eq(["web"])).await;
+    assert_eq!(lab.refs(), ["refs/heads/main", "refs/heads/tanuki/web", "refs/tanuki/base/web"]);
+    assert_eq!((lab.containers(), lab.directories()), (named("tanuki-agent-web"), vec!["web".into(); 2]));
+}
+
+#[tokio::test]
+async fn a_throw_away_container_of_a_dead_controller_goes() {
+    let lab = Lab::new();
+    let controller = lab.controller();
+    controller.spawn(&["api"]).await.unwrap();
+    controller.ask(Request::AgentStop { names: Vec::new() }).await.unwrap();
+    lab.engine.set_latency(Duration::from_millis(100));
+    let shell = controller.agents.shell("api", "true", Duration::from_secs(60));
+    let killed = tokio::time::timeout(Duration::from_millis(450), shell).await;
+    assert!(killed.is_err());
+    drop(controller);
+    assert_eq!(lab.containers().len(), 2);
+    let next = lab.controller();
+    let gone = async {
+        while lab.containers() != ["tanuki-agent-api"] {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(20), gone).await.is_ok(), "{:?}", lab.containers());
+    drop(next);
 }

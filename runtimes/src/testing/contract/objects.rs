@@ -83,6 +83,8 @@ pub(super) async fn a_container_enters_a_further_network(lab: &Lab) -> Outcome {
     let mut spec = lab.spec();
     spec.network = Some(NetworkAttachment { network: first.name.clone(), aliases: Vec::new() });
     let id = lab.runtime.create(&spec).await?;
+    let absent = lab.network().name;
+    fails!(lab.runtime.connect_network(&absent, &id).await, ErrorKind::NotFound, "an absent network");
     lab.runtime.connect_network(&second.name, &id).await?;
     lab.runtime.start(&id).await?;
     // Also while it runs, and when it is on it already.
@@ -92,8 +94,6 @@ pub(super) async fn a_container_enters_a_further_network(lab: &Lab) -> Outcome {
     let mut networks = lab.runtime.inspect(&id).await?.networks;
     networks.sort();
     holds!(networks == expected, "it is on {networks:?}, not on {expected:?}");
-    let absent = lab.network().name;
-    fails!(lab.runtime.connect_network(&absent, &id).await, ErrorKind::NotFound, "an absent network");
     lab.runtime.remove(&id).await?;
     lab.runtime.remove_network(&second.name).await?;
     Ok(())
