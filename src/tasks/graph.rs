@@ -174,10 +174,10 @@ fn cycle(edges: &[Vec<usize>], component: &[usize]) -> Vec<usize> {
                 path.reverse();
                 return path;
             }
-            if !from.contains_key(&to) {
-                from.insert(to, node);
+            from.entry(to).or_insert_with(|| {
                 queue.push_back(to);
-            }
+                node
+            });
         }
     }
     component.to_vec()
