@@ -39,7 +39,8 @@ An engine elsewhere is named with its socket: docker@unix:///some/docker.sock, p
   tanuki-test/postgres:14   the same content, but says it is major version 14 (to test refusals; it need not run)
   tanuki-test/redis:7       same contract as the official image
   tanuki-test/plain:1       git, bash, curl, jq, python3, psql, redis-cli
-  tanuki-test/agent:1       the same with the agent CLIs codex and claude, from npm; without one that cannot be had
+  tanuki-test/bare:1        the same without git (to test refusals)
+  tanuki-test/agent:1       plain with the agent CLIs codex and claude, from npm; without one that cannot be had
 
 TANUKI_TEST_OFFICIAL=1      pull the official postgres and redis images instead and give them these names
 TANUKI_CACHE                where the root file system is kept (default $XDG_CACHE_HOME/tanuki or ~/.cache/tanuki)
@@ -225,6 +226,7 @@ load_tests() {
         build tanuki-test/redis:7 bookworm images/redis
     fi
     build tanuki-test/plain:1 bookworm images/plain
+    build tanuki-test/bare:1 bookworm images/bare
     # Engines elsewhere, and rootful Podman, run no agent's tests; a gigabyte each is saved.
     case $target in docker | podman-rootless) load_agent ;; esac
 }

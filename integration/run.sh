@@ -111,11 +111,18 @@ set_up() {
     "$HERE/engines.sh" up "$@" </dev/null && "$HERE/images.sh" "$@" </dev/null
 }
 
-# Keeps the name server of each Podman running: it ends with the last container that has a network, and one that starts
-# at this moment is left without.
+# Keeps the name server of each Podman running, and its network. Both go with the last container; one that starts at this
+# moment is left without names, and what the server has forgotten to forget answers for others.
 hold_names() {
-    local engine log
+    local engine lists pid log
     for engine in podman podman-rootless; do
+        lists=/run/containers/networks/aardvark-dns
+        [ "$engine" = podman ] || lists=/run/user/$(id -u tanuki-rootless)/containers/networks/aardvark-dns
+        if [ -z "$(on_podman "$engine" ps --quiet)" ] && [ -d "$lists" ]; then
+            pid=$(cat "$lists/aardvark.pid" 2>/dev/null || echo none)
+            [ "$(cat "/proc/$pid/comm" 2>/dev/null)" != aardvark-dns ] || kill "$pid"
+            rm -f "$lists"/*
+        fi
         on_podman "$engine" network exists "$NAMES" || on_podman "$engine" network create "$NAMES" >/dev/null
         log=$(on_podman "$engine" run --replace --detach --init --name "$NAMES" --network "$NAMES" \
             localhost/tanuki-test/plain:1 sleep infinity 2>&1) || die "$engine: $log"

@@ -37,6 +37,7 @@ impl Project {
         for (key, value) in [("user.name", "A Person"), ("user.email", "person@example.org")] {
             let _set = project.git(&["config", key, value]).await.ok();
         }
+        let _made = project.tanuki(&["init"]).await.ok();
         project.configure(&format!("{defaults}{ADAPTERS}{config}"));
         for (path, text) in files {
             project.write(path, text);

@@ -74,13 +74,12 @@ pub struct ShowArgs {
 
 /// Arguments of `tanuki task assign`.
 #[derive(Debug, Args)]
-#[group(id = "to", required = true, multiple = false, args = ["agent", "nobody"])]
 pub struct AssignArgs {
     /// Task to give away.
     #[arg(value_name = "TASK")]
     pub id: String,
     /// Agent that gets it.
-    #[arg(value_name = "AGENT")]
+    #[arg(value_name = "AGENT", required_unless_present = "nobody", conflicts_with = "nobody")]
     pub agent: Option<String>,
     /// Lets the controller choose again.
     #[arg(long)]

@@ -306,12 +306,19 @@ fn words(file: &mut File) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// What git says of every connection that ends early, after the reason.
+const NOISE: &[&str] = &[
+    "Could not read from remote repository.",
+    "Please make sure you have the correct access rights",
+    "and the repository exists.",
+];
+
 /// That a command failed, in its own words.
 pub(super) fn failed(name: &str, code: i32, stderr: &str) -> GitError {
     let said: Vec<&str> = stderr
         .lines()
         .map(|line| line.trim_start_matches("fatal: ").trim_start_matches("error: "))
-        .filter(|line| !line.starts_with("hint:"))
+        .filter(|line| !line.is_empty() && !line.starts_with("hint:") && !NOISE.contains(line))
         .collect();
     let stderr = if said.is_empty() { format!("exit code {code}") } else { said.join("; ") };
     GitError::Failed { command: name.to_owned(), stderr }

@@ -28,7 +28,7 @@ pub struct NewAgent {
 pub struct Bring {
     /// Everything that is not in this commit is put aside first.
     pub reset: Option<String>,
-    /// The branch goes on to this commit where it has nothing of its own.
+    /// The target's newest commit; left out where it does not fit.
     pub target: Option<String>,
     /// Commits to merge, each with what it is, for people.
     pub commits: Vec<(String, String)>,

@@ -24,7 +24,7 @@ impl Tasks {
             Ok(Some(next)) => return Ok(next),
             Err(trouble) => return self.setback(step, trouble),
         }
-        match self.begin(step, world, agents).await? {
+        match self.begin(step, agents).await? {
             Ok(next) => Ok(next),
             Err(Trouble::Conflicts { with, files }) => {
                 let agent = &step.claim.agent;
@@ -75,7 +75,6 @@ impl Tasks {
     async fn begin(
         &self,
         step: &Step<'_>,
-        world: &World,
         agents: &BTreeMap<String, AgentStatus>,
     ) -> Result<Result<Next, Trouble>, PassError> {
         let Claim { agent, .. } = step.claim;
@@ -93,7 +92,7 @@ impl Tasks {
         {
             return self.rest(step, pause.until, &pause.reason, &pause.message).map(Ok);
         }
-        let bring = match self.to_bring(step, world).await {
+        let bring = match self.to_bring(step).await {
             Ok(bring) => bring,
             Err(trouble) => return Ok(Err(trouble)),
         };
@@ -131,7 +130,7 @@ impl Tasks {
         Ok(Next::Again)
     }
 
-    async fn to_bring(&self, step: &Step<'_>, world: &World) -> Result<Bring, Trouble> {
+    async fn to_bring(&self, step: &Step<'_>) -> Result<Bring, Trouble> {
         let (project, dependencies) = {
             let state = self.lock();
             let commits = step.task.front.depends_on.iter().filter_map(|id| {
@@ -140,7 +139,7 @@ impl Tasks {
             });
             (state.project.clone(), commits.collect::<Vec<_>>())
         };
-        let Project { target, made, merge, .. } = project;
+        let Project { target, made, .. } = project;
         let mut bring = Bring { commits: dependencies, own: step.memory.commit.clone(), ..Bring::default() };
         if let Some(target) = &target {
             bring.target = Some(self.deps.workers.head(target).await?);
@@ -149,14 +148,6 @@ impl Tasks {
             let good = made.get(&step.claim.agent).and_then(|made| made.good.clone());
             bring.reset = good.or_else(|| bring.target.clone());
         }
-        if merge
-            && step.memory.attempts > 0
-            && let Some(commit) = &bring.target
-        {
-            // What failed may have failed on the merged result.
-            bring.commits.push((branch_text(target.as_deref().unwrap_or_default()), commit.clone()));
-        }
-        debug_assert!(world.sheet.by_id.contains_key(step.id));
         Ok(bring)
     }
 

@@ -74,6 +74,12 @@ pub(super) fn counts<'a>(tasks: impl Iterator<Item = &'a TaskStatus>) -> BTreeMa
 
 /// Puts tasks into a snapshot; what is the same stays the same object.
 fn put(snapshot: &mut Snapshot, tasks: BTreeMap<String, TaskStatus>, work: ProjectStatus) {
+    let at_it = |task: &&TaskStatus| matches!(task.state, TaskState::Assigned | TaskState::InProgress);
+    let has =
+        |agent: &String| tasks.values().filter(at_it).find(|task| task.assigned_to.as_ref() == Some(agent));
+    for (name, agent) in &mut snapshot.agents {
+        agent.task = has(name).map(|task| task.id.clone());
+    }
     let old = std::mem::take(&mut snapshot.tasks);
     snapshot.tasks = tasks
         .into_iter()

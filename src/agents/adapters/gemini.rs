@@ -1,5 +1,7 @@
 //! Gemini CLI.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use super::classify::classify;
@@ -17,45 +19,66 @@ pub(super) const VARIABLES: &[&str] = &[
     "GOOGLE_GENAI_USE_VERTEXAI",
 ];
 
+/// Rules of its own, above those of the user and the workspace.
+const POLICY: &str = ".gemini/tanuki.toml";
+
 fn begin(order: &Order<'_>) -> Invocation {
     let mut env = order.pass(VARIABLES);
-    let settings = format!("{HOME}/.gemini/tanuki.json");
-    for (name, value) in [
-        // Settings of the system win over those of the workspace.
-        ("GEMINI_CLI_SYSTEM_SETTINGS_PATH", settings.as_str()),
-        ("GEMINI_CLI_TRUST_WORKSPACE", "true"),
-        // Its wrapper process swallows signals.
-        ("GEMINI_CLI_NO_RELAUNCH", "true"),
-    ] {
-        env.insert(name.to_owned(), value.to_owned());
+    // Its wrapper process swallows signals.
+    for name in ["GEMINI_CLI_TRUST_WORKSPACE", "GEMINI_CLI_NO_RELAUNCH"] {
+        env.insert(name.to_owned(), "true".to_owned());
     }
-    let mut content = json!({
+    let mut settings = json!({
         "general": { "enableAutoUpdate": false, "enableAutoUpdateNotification": false, "maxAttempts": 5 },
         "privacy": { "usageStatisticsEnabled": false },
         "telemetry": { "enabled": false },
         "model": { "maxSessionTurns": order.max_turns },
     });
     if order.credentials.contains_key("GEMINI_API_KEY") {
-        content["security"] = json!({ "auth": { "selectedType": "gemini-api-key" } });
+        settings["security"] = json!({ "auth": { "selectedType": "gemini-api-key" } });
     }
-    if order.is_restricted() {
-        let named = |list: &[String]| list.iter().map(|tool| tools::gemini(tool)).collect::<Vec<_>>();
-        let mut limits = json!({ "exclude": named(order.deny) });
-        if !order.allow.is_empty() {
-            limits["core"] = named(order.allow).into();
-        }
-        content["tools"] = limits;
-    }
-    let files = vec![
-        HomeFile::new(".gemini/tanuki.json", content.to_string()),
+    let mut files = vec![
+        HomeFile::merged(".gemini/settings.json", &settings),
         HomeFile::new(".gemini/GEMINI.md", order.instructions.to_owned()),
     ];
+    if order.is_restricted() {
+        files.push(HomeFile::new(POLICY, policy(order)));
+    }
     Invocation { env, files, command: words(&["gemini"]), ..Invocation::default() }
 }
 
+/// What is denied is denied; with a list of what is allowed, so is everything else.
+fn policy(order: &Order<'_>) -> String {
+    let mut out = String::new();
+    let mut rule = |tool: &str, decision: &str, priority: u32| {
+        let (name, prefix) = tools::gemini(tool);
+        // A JSON string is a TOML basic string.
+        let prefix =
+            prefix.map(|prefix| format!("commandPrefix = {}\n", Value::from(prefix))).unwrap_or_default();
+        let _infallible = write!(
+            out,
+            "[[rule]]\ntoolName = {}\n{prefix}decision = \"{decision}\"\npriority = {priority}\n\n",
+            Value::from(name)
+        );
+    };
+    for tool in order.deny {
+        rule(tool, "deny", 900);
+    }
+    for tool in order.allow {
+        rule(tool, "allow", 500);
+    }
+    if !order.allow.is_empty() {
+        rule("*", "deny", 100);
+    }
+    out
+}
+
 fn common(order: &Order<'_>, command: &mut Vec<String>) {
-    // Without it tools that write are not offered; what is excluded stays so.
+    // Without it tools that write are not offered; what the rules deny stays denied.
     command.extend(words(&["--approval-mode", "yolo"]));
+    if order.is_restricted() {
+        command.push(format!("--admin-policy={HOME}/{POLICY}"));
+    }
     option(command, "--model", order.model);
     option(command, "--resume", order.session);
     command.extend(order.adapter.args.iter().cloned());

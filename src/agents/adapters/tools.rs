@@ -9,7 +9,7 @@ const TOOLS: &[(&str, &str, &str)] = &[
     ("NotebookEdit", "replace", "edit"),
     ("Bash", "run_shell_command", "bash"),
     ("Glob", "glob", "glob"),
-    ("Grep", "search_file_content", "grep"),
+    ("Grep", "grep_search", "grep"),
     ("LS", "list_directory", "list"),
     ("WebFetch", "web_fetch", "webfetch"),
     ("WebSearch", "google_web_search", "websearch"),
@@ -29,17 +29,14 @@ fn found(tool: &str) -> Option<&'static (&'static str, &'static str, &'static st
     TOOLS.iter().find(|names| names.0.eq_ignore_ascii_case(bare(tool)))
 }
 
-/// As Gemini CLI names it; unknown ones stay as they are. A pattern on the shell stays with it.
-pub(super) fn gemini(tool: &str) -> String {
-    match found(tool) {
-        Some((_, name, _)) => match tool.split_once('(') {
-            Some((_, rest)) if *name == "run_shell_command" => {
-                format!("{name}({}", rest.replace(":*)", ")").replace(" *)", ")"))
-            }
-            _ => (*name).to_owned(),
-        },
-        None => tool.to_owned(),
-    }
+/// As Gemini CLI names it, and the beginning a command of its shell must have; unknown ones stay as they are.
+pub(super) fn gemini(tool: &str) -> (String, Option<String>) {
+    let name = found(tool).map_or_else(|| bare(tool).to_owned(), |names| names.1.to_owned());
+    let pattern = tool.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+    let prefix = pattern
+        .filter(|_| name == "run_shell_command")
+        .map(|pattern| pattern.trim_end_matches('*').trim_end_matches([':', ' ']).to_owned());
+    (name, prefix)
 }
 
 /// The permission of `OpenCode` and the pattern on it that a tool is under.
@@ -55,9 +52,10 @@ mod tests {
 
     #[test]
     fn tools_have_each_programs_names() {
-        assert_eq!(gemini("Bash(git status:*)"), "run_shell_command(git status)");
-        assert_eq!(gemini("write"), "write_file");
-        assert_eq!(gemini("my_tool"), "my_tool");
+        let shell = ("run_shell_command".to_owned(), Some("git status".to_owned()));
+        assert_eq!(gemini("Bash(git status:*)"), shell);
+        assert_eq!(gemini("write"), ("write_file".to_owned(), None));
+        assert_eq!(gemini("my_tool"), ("my_tool".to_owned(), None));
         assert_eq!(opencode("Write"), ("edit".to_owned(), None));
         assert_eq!(opencode("Bash(git:*)"), ("bash".to_owned(), Some("git *".to_owned())));
     }

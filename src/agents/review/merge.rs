@@ -102,11 +102,11 @@ impl Agents {
     pub(in crate::agents) async fn unmerged(&self, name: &str) -> Result<Option<String>, Rejected> {
         let spec = self.made(name)?.spec;
         let git = self.facts().await.map_err(failed)?.git;
-        if let Work::Dirty(files) = self.work(name).await? {
+        if let Work::Dirty(files) = self.work(name).await.map_err(unless_forced)? {
             let first = files.lines().next().and_then(|line| line.get(3..)).unwrap_or_default().to_owned();
             return Ok(Some(format!("agent '{name}' has work that is not committed (as {first})")));
         }
-        let Some(head) = self.collect(name).await? else { return Ok(None) };
+        let Some(head) = self.collect(name).await.map_err(unless_forced)? else { return Ok(None) };
         let base = git.commit(&spec.base).await?.unwrap_or_else(|| spec.base_commit.clone());
         if git.has_all(&base, &head).await? {
             return Ok(None);
@@ -134,6 +134,16 @@ async fn compute(git: &Repository, spec: &AgentSpec, head: &str, asked: &Merge) 
             files,
         }),
         computed => Ok(computed?),
+    }
+}
+
+/// A workspace that cannot be looked at can still be saved.
+fn unless_forced(rejected: Rejected) -> Rejected {
+    match rejected {
+        Rejected::Failed { message } => Rejected::NotPossible {
+            message: format!("{message}; --force removes the agent all the same, after its files are saved"),
+        },
+        other => other,
     }
 }
 

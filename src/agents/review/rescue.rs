@@ -95,7 +95,8 @@ impl Agents {
             tracing::debug!(?error, "a rescue's files stay in the container");
         }
         let left_out = String::from_utf8_lossy(&output.stderr);
-        let warnings = left_out.lines().map(|line| format!("not saved: {line}")).collect();
+        let left_out = left_out.lines().filter_map(|line| line.strip_prefix("left out: "));
+        let warnings = left_out.map(|line| format!("not saved: {line}")).collect();
         Ok(Saved { rescue: fetched?, warnings })
     }
 

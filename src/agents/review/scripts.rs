@@ -8,6 +8,7 @@
 pub(super) const DIFF: &str = r#"set -eu
 from=$1 most=$2
 shift 2
+[ -z "$(find .git -type p 2>/dev/null | head -n 1)" ] || { echo '.git holds pipes' >&2; exit 2; }
 git() {
   command git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.quotePath=false \
     -c core.safecrlf=false -c advice.addEmbeddedRepo=false "$@"
@@ -30,8 +31,9 @@ code=$(cat "$tmp/code")
 
 /// Ends with 1 where the workspace has work that is not committed.
 pub(super) const CLEAN: &str = r#"set -eu
-found=$(git -c core.hooksPath=/dev/null -c core.fsmonitor=false status --porcelain --no-renames | head -n 5) || exit 2
-[ -z "$found" ] || { printf '%s\n' "$found"; exit 1; }
+[ -z "$(find .git -type p 2>/dev/null | head -n 1)" ] || { echo '.git holds pipes' >&2; exit 2; }
+found=$(git -c core.hooksPath=/dev/null -c core.fsmonitor=false status --porcelain --no-renames) || exit 2
+[ -z "$found" ] || { printf '%s\n' "$found" | head -n 5; exit 1; }
 "#;
 
 /// Runs a command on the files of a commit, in a place of its own: `$1` is the commit, `$2` the command. Ends with 125
@@ -71,8 +73,15 @@ store=$tmp/git
 git init --quiet --bare --template= --object-format="$format" "$store"
 mkdir -p "$store/info" "$store/objects/info"
 printf '* -text -filter -ident -working-tree-encoding\n' >"$store/info/attributes"
-[ ! -f "$top/.git/info/exclude" ] || cat "$top/.git/info/exclude" >"$store/info/exclude"
-for objects in "$top/.git/objects" "$@"; do
+# What git might wait for, or be led away by, is not read.
+if [ -n "$(find .git \( -type p -o -type l \) 2>/dev/null | head -n 1)" ]; then
+  mode=tree
+  echo .git >>"$tmp/left-out"
+else
+  set -- "$@" "$top/.git/objects"
+  [ ! -f "$top/.git/info/exclude" ] || cat "$top/.git/info/exclude" >"$store/info/exclude"
+fi
+for objects in "$@"; do
   [ ! -d "$objects" ] || printf '%s\n' "$objects" >>"$store/objects/info/alternates"
 done
 large=$(find . -path ./.git -prune -o -type f -size +"$most"k -print)
@@ -109,7 +118,7 @@ save() (
   done <"$GIT_INDEX_FILE.inner"
   kept write-tree
 )
-theirs() { git --git-dir="$top/.git" -c core.hooksPath=/dev/null "$@"; }
+theirs() { git --git-dir="$top/.git" -c core.hooksPath=/dev/null "$@" 2>/dev/null; }
 is_commit() { kept cat-file -e "$1^{commit}" 2>/dev/null; }
 parent=$known
 others=
@@ -134,7 +143,7 @@ for id in "$parent" $others; do parents="$parents -p $id"; done
 # Unquoted: one word for each.
 commit=$(kept commit-tree "$tree" $parents -F -)
 kept update-ref refs/tanuki/rescue "$commit"
-[ ! -s "$tmp/left-out" ] || cat "$tmp/left-out" >&2
+[ ! -s "$tmp/left-out" ] || sed 's/^/left out: /' "$tmp/left-out" >&2
 kept=yes
 printf '%s\n' "$tmp"
 "#;

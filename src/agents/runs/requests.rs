@@ -1,8 +1,6 @@
-//! What people ask of runs, and what the snapshot tells of them.
+//! What people ask of runs, and what the snapshot tells of them at once.
 
 use std::sync::Arc;
-
-use tokio_util::sync::CancellationToken;
 
 use super::{Runs, home, instructions};
 use crate::model::{Accepted, AgentState, Credentials, Enter, Rejected, Request, RunSpec, RunState};
@@ -114,24 +112,5 @@ impl Runs {
                 }
             }
         });
-    }
-
-    /// Tells of the runs of agents that come into the snapshot, until `shutdown`.
-    pub async fn follow_agents(self: Arc<Self>, shutdown: CancellationToken) {
-        let mut snapshots = self.deps.publisher.subscribe();
-        loop {
-            let agents = snapshots.borrow_and_update().agents.clone();
-            for (agent, status) in agents {
-                if status.run != self.live(&agent) || status.last_run != self.last(&agent) {
-                    self.publish(&agent);
-                    self.deps.ground.touched(&agent);
-                }
-            }
-            tokio::select! {
-                biased;
-                () = shutdown.cancelled() => return,
-                changed = snapshots.changed() => if changed.is_err() { return },
-            }
-        }
     }
 }

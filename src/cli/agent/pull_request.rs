@@ -116,3 +116,29 @@ async fn run(root: &Path, program: &str, arguments: &[&str], out: &Output) -> Re
         .cause(output.status.to_string())
         .hint("what it printed above says why"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn git(root: &Path, arguments: &[&str]) {
+        let status = Command::new("git").args(arguments).current_dir(root).status().await.unwrap();
+        assert!(status.success(), "{arguments:?}");
+    }
+
+    #[tokio::test]
+    async fn the_branch_goes_where_its_base_comes_from() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        git(root, &["init", "--quiet"]).await;
+        assert!(remote(root, "main").await.unwrap_err().message.contains("no remote"));
+        git(root, &["remote", "add", "one", "/nowhere/1"]).await;
+        assert_eq!(remote(root, "main").await.unwrap(), "one");
+        git(root, &["remote", "add", "two", "/nowhere/2"]).await;
+        assert!(remote(root, "main").await.unwrap_err().message.contains("several remotes"));
+        git(root, &["remote", "add", "origin", "/nowhere/3"]).await;
+        assert_eq!(remote(root, "main").await.unwrap(), "origin");
+        git(root, &["config", "branch.main.remote", "two"]).await;
+        assert_eq!(remote(root, "main").await.unwrap(), "two");
+    }
+}

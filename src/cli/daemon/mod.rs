@@ -242,7 +242,6 @@ pub async fn start(setup: Setup) -> Result<Option<Controller>, StartError> {
     let tasks_only = Arc::new(Arc::clone(&work));
     let tasks_ended = tokio::spawn(controller::run(tasks_only, tasks_waker, patient, shutdown.clone()));
     tracker.spawn(tasks::follow(work, shutdown.clone()));
-    tracker.spawn(Arc::clone(&runs).follow_agents(shutdown.clone()));
     tracker.spawn(introduce(setup.runtime, publisher));
     let reload = Arc::clone(&setup.reload);
     tracker.spawn(answer::answer(inbox, reload, kinds.clone(), tracker.clone(), shutdown.clone()));

@@ -39,7 +39,8 @@ mark=$(git rev-parse --git-path tanuki-bring) || exit 1
 const TIDY: &str = "if [ -e \"$mark\" ]; then git merge --abort 2>/dev/null; rm -f \"$mark\"; fi; exit 0";
 
 /// `$1` is the branch, `$2` the commit to begin anew from, `$3` the target's, `$4` what was done before; the rest are
-/// commits to merge, each before what it is called. What is empty is left out. Ends with 10 where something does not
+/// commits to merge, each before what it is called. What is empty is left out, and so are `$3` and `$4` where they do
+/// not fit. Ends with 10 where something does not
 /// fit, and prints what and then the files.
 const BRING_IN: &str = "branch=$1 reset=$2 target=$3 own=$4
 shift 4
@@ -49,9 +50,10 @@ trap 'rm -f \"$mark\"' EXIT
 start=$(git rev-parse --verify HEAD) || exit 1
 has() { git merge-base --is-ancestor \"$1\" HEAD; }
 if [ -n \"$reset\" ]; then git reset --quiet --hard \"$reset\" || exit 1; fi
-if [ -n \"$target\" ] && git merge-base --is-ancestor HEAD \"$target\"; then
-  git merge --quiet --ff-only \"$target\" >&2 || exit 1
-fi
+optional() {
+  [ -z \"$1\" ] || has \"$1\" || git merge --quiet --no-edit --no-verify -m \"$2\" \"$1\" >&2 || git merge --abort
+}
+optional \"$target\" 'Bring in the target branch'
 while [ $# -gt 1 ]; do
   if ! has \"$1\" && ! git merge --quiet --no-edit --no-verify -m \"Bring in $2\" \"$1\" >&2; then
     echo \"$2\"
@@ -62,10 +64,7 @@ while [ $# -gt 1 ]; do
   fi
   shift 2
 done
-if [ -n \"$own\" ] && ! has \"$own\"; then
-  git merge --quiet --no-edit --no-verify -m 'Go on with what was done before' \"$own\" >&2 ||
-    git merge --abort
-fi
+optional \"$own\" 'Go on with what was done before'
 exit 0";
 
 /// Agents of this project, for its tasks.

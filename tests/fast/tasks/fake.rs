@@ -299,22 +299,17 @@ impl Workers for Fake {
             if let Some(reset) = &bring.reset {
                 branch = known(reset);
             }
-            if let Some(target) = &bring.target
-                && branch.is_subset(&known(target))
-            {
-                branch = known(target);
+            for optional in bring.target.iter().chain(&bring.own) {
+                let with = branch.union(&known(optional)).cloned().collect();
+                if fits(inner, &with) {
+                    branch = with;
+                }
             }
             for (with, commit) in &bring.commits {
                 branch.extend(known(commit));
                 if !fits(inner, &branch) {
                     let files = vec!["a.txt".to_owned()];
                     return Err(Trouble::Conflicts { with: with.clone(), files });
-                }
-            }
-            if let Some(own) = &bring.own {
-                let with = branch.union(&known(own)).cloned().collect();
-                if fits(inner, &with) {
-                    branch = with;
                 }
             }
             let agent = inner.agents.get_mut(agent).unwrap();
