@@ -25,13 +25,13 @@ impl Tasks {
             match known {
                 None => self.update(id, |memory| *memory = Memory::first(&task.front))?,
                 Some(memory) if memory.seen.as_ref() == Some(&seen) && memory.writing.is_none() => {}
-                Some(memory) => self.absorb_one(id, &memory, seen)?,
+                Some(memory) => self.absorb_one(id, &memory, &seen)?,
             }
         }
         if world.partial { Ok(None) } else { self.absorb_missing(world) }
     }
 
-    fn absorb_one(&self, id: &str, memory: &Memory, seen: Seen) -> Result<(), PassError> {
+    fn absorb_one(&self, id: &str, memory: &Memory, seen: &Seen) -> Result<(), PassError> {
         let own = [memory.seen.as_ref(), memory.writing.as_ref()];
         let own = || own.iter().flatten();
         let status_edited = !own().any(|own| own.status == seen.status) && seen.status != memory.state;

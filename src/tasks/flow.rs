@@ -76,7 +76,7 @@ impl Tasks {
     }
 
     /// The task comes to an end, unless somebody took it away meanwhile.
-    pub(super) fn end(&self, step: &Step<'_>, outcome: Outcome) -> Result<Next, PassError> {
+    pub(super) fn end(&self, step: &Step<'_>, outcome: &Outcome) -> Result<Next, PassError> {
         let now = self.now();
         let mut ended = false;
         self.update(step.id, |memory| {
@@ -91,7 +91,7 @@ impl Tasks {
             }
         })?;
         if ended {
-            self.tell_end(step.id, &outcome);
+            self.tell_end(step.id, outcome);
         }
         self.wake_plan();
         Ok(Next::Again)
@@ -147,7 +147,7 @@ impl Tasks {
             Trouble::Gone => {
                 let message = format!("agent '{}' is gone; another one goes on", step.claim.agent);
                 self.change(step, |memory, _| memory.unsettled = false)?;
-                self.end(step, Outcome::new(TaskState::Pending, "AgentGone", message))
+                self.end(step, &Outcome::new(TaskState::Pending, "AgentGone", message))
             }
             Trouble::Taken { message } if step.memory.pinned.is_none() => {
                 let name = step.claim.agent.clone();
@@ -155,10 +155,10 @@ impl Tasks {
                     project.made.remove(&name);
                     project.taken.insert(name);
                 })?;
-                self.end(step, Outcome::new(TaskState::Pending, "NameTaken", message))
+                self.end(step, &Outcome::new(TaskState::Pending, "NameTaken", message))
             }
             Trouble::Taken { message } | Trouble::Invalid { message } => {
-                self.end(step, Outcome::new(TaskState::Blocked, "NotPossible", message))
+                self.end(step, &Outcome::new(TaskState::Blocked, "NotPossible", message))
             }
             Trouble::Conflicts { .. } | Trouble::Passing { .. } => {
                 let message = trouble.to_string();
@@ -199,7 +199,7 @@ impl Tasks {
         })?;
         let told = format!("try {attempts} of {most} of agent '{}': {message}", step.claim.agent);
         if attempts >= most {
-            return self.end(step, Outcome::new(TaskState::Failed, reason, told));
+            return self.end(step, &Outcome::new(TaskState::Failed, reason, told));
         }
         self.trouble(step.id, reason, &told);
         let wait = growing(RETRY.0, attempts - 1, RETRY.1);
@@ -249,7 +249,7 @@ impl Tasks {
             RunState::Succeeded => self.to_verify(step, &record),
             RunState::Stopped => {
                 let message = format!("its run was stopped; `tanuki task retry {}` goes on", step.id);
-                self.end(step, Outcome::new(TaskState::Blocked, "RunStopped", message))
+                self.end(step, &Outcome::new(TaskState::Blocked, "RunStopped", message))
             }
             _ if lost => self.setback(step, Trouble::Gone),
             _ => self.failed_run(step, &record),
@@ -363,7 +363,7 @@ impl Tasks {
                 "'{agent}' is done with it, and nothing says whether it is; `tanuki task approve {}` takes it for complete",
                 step.id
             );
-            return self.end(step, Outcome::new(TaskState::Review, "Review", message));
+            return self.end(step, &Outcome::new(TaskState::Review, "Review", message));
         };
         match self.wanted(step, self.deps.workers.verify(agent, command)).await {
             None => Ok(Next::Again),
@@ -398,7 +398,7 @@ impl Tasks {
                 made.good = commit;
             }
         })?;
-        self.end(step, Outcome::new(TaskState::Complete, "Complete", message))
+        self.end(step, &Outcome::new(TaskState::Complete, "Complete", message))
     }
 
     /// Ends what is under way and gives the task back, with what was done kept on the agent's branch.

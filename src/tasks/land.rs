@@ -43,7 +43,7 @@ impl Tasks {
                     files.join(", "),
                     step.id
                 );
-                self.end(step, Outcome::new(TaskState::Review, "Conflict", message))
+                self.end(step, &Outcome::new(TaskState::Review, "Conflict", message))
             }
             Ok(MergeResult::VerifyFailed(output)) => {
                 let command = verify.unwrap_or_default();
@@ -61,7 +61,7 @@ impl Tasks {
                     "done by '{agent}', but {target} cannot take it: {why}; merge it, then `tanuki task approve {}`",
                     step.id
                 );
-                self.end(step, Outcome::new(TaskState::Review, "NotMerged", message))
+                self.end(step, &Outcome::new(TaskState::Review, "NotMerged", message))
             }
             Ok(MergeResult::Refused(why)) => {
                 let wait = REFUSED.saturating_mul(1 << step.claim.refusals);

@@ -32,7 +32,7 @@ impl Tasks {
                     "{with} does not fit into the branch of '{agent}': conflicts in {}",
                     files.join(", ")
                 );
-                self.end(step, Outcome::new(TaskState::Blocked, "Conflict", message))
+                self.end(step, &Outcome::new(TaskState::Blocked, "Conflict", message))
             }
             Err(trouble) => self.setback(step, trouble),
         }
@@ -84,7 +84,7 @@ impl Tasks {
             Err(trouble) => return Ok(Err(trouble)),
         };
         if let Some(run) = runs.last().filter(|run| !step.memory.runs.contains(&run.id)) {
-            return self.begun(step, run.id.clone()).map(Ok);
+            return self.begun(step, &run.id).map(Ok);
         }
         let adapter = agents.get(agent).map(|status| status.adapter.clone()).unwrap_or_default();
         if let Some(pause) =
@@ -108,16 +108,16 @@ impl Tasks {
         })?;
         let credentials = self.lock().credentials.clone();
         match self.deps.workers.start_run(self.run_spec(step), credentials).await {
-            Ok(run) => self.begun(step, run).map(Ok),
+            Ok(run) => self.begun(step, &run).map(Ok),
             Err(trouble) => Ok(Err(trouble)),
         }
     }
 
-    fn begun(&self, step: &Step<'_>, run: String) -> Result<Next, PassError> {
+    fn begun(&self, step: &Step<'_>, run: &str) -> Result<Next, PassError> {
         let (agent, now) = (&step.claim.agent, self.now());
         self.change(step, |memory, claim| {
             claim.stage = Stage::Run;
-            claim.run = Some(run.clone());
+            claim.run = Some(run.to_owned());
             claim.renewed = now;
             memory.unsettled = true;
             memory.state = TaskState::InProgress;

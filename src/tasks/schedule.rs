@@ -24,7 +24,7 @@ pub fn schedule(board: &Board) -> Vec<Decision> {
     for (index, task) in board.tasks.iter().enumerate() {
         match (&task.stand, &blocked[index]) {
             (Stand::Open, Some(cause)) => {
-                round.decide(index, What::Block, cause.reason, cause.message.clone())
+                round.decide(index, What::Block, cause.reason, cause.message.clone());
             }
             (Stand::Open, None) | (Stand::Resting { due: true, .. }, _) => candidates.push(index),
             _ => {}

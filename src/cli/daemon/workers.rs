@@ -310,7 +310,6 @@ fn passing(message: String) -> Trouble {
     Trouble::Passing { message }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "an argument of map_err")]
 fn trouble(rejected: Rejected) -> Trouble {
     match rejected {
         Rejected::UnknownAgent { .. } => Trouble::Gone,

@@ -46,7 +46,7 @@ fn one_bad_file_hides_no_other() {
 fn an_unreadable_file_is_told() {
     let dir = tempfile::tempdir().unwrap();
     put(dir.path(), "a.md", "---\nid: a\n---\n");
-    fs::set_permissions(dir.path().join("tasks/a.md"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(dir.path().join("tasks/a.md"), fs::Permissions::from_mode(0o000)).unwrap();
     if fs::read(dir.path().join("tasks/a.md")).is_ok() {
         // The superuser can read everything.
         return;

@@ -371,7 +371,7 @@ async fn people_change_files_in_the_middle() {
     assert_eq!(lab.snapshot().tasks["c"].assigned_to.as_deref(), Some("ann"));
     assert_eq!(lab.fake.runs_of("a").len(), 1);
     assert!(
-        lab.snapshot().tasks.get("e").is_none()
+        !lab.snapshot().tasks.contains_key("e")
             && lab.fake.runs_of("e").iter().all(|run| run.state.is_over())
     );
     assert!(fs::read_to_string(lab.file("b")).unwrap().contains("status: complete # mine"));
@@ -410,7 +410,7 @@ async fn a_run_that_a_person_stops_is_not_begun_again_before_they_say_so() {
 async fn what_is_not_the_tasks_fault_spends_no_try() {
     let mut lab = Lab::new(8, 4);
     let limited = Try::Fails(RunFailure::RateLimit);
-    lab.verified("a", &[], "", &[limited; 6].into_iter().chain([Try::Good]).collect::<Vec<_>>().as_slice());
+    lab.verified("a", &[], "", [limited; 6].into_iter().chain([Try::Good]).collect::<Vec<_>>().as_slice());
     lab.fake.lock().no_spawn = 5;
     lab.start(false).await;
     lab.until("paused", |snapshot| snapshot.work.message.contains("scripted waits")).await;
