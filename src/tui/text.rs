@@ -185,14 +185,13 @@ fn find(text: &str, needle: &str, from: usize) -> Option<std::ops::Range<usize>>
     let exact = needle.chars().any(char::is_uppercase);
     let (bytes, wanted) = (text.as_bytes(), needle.as_bytes());
     let mut at = from;
-    while at + wanted.len() <= bytes.len() {
+    loop {
         let rest = bytes.get(at..)?;
-        let next = if exact {
-            rest.iter().position(|byte| *byte == first)?
+        at += if exact {
+            memchr::memchr(first, rest)?
         } else {
-            rest.iter().position(|byte| byte.eq_ignore_ascii_case(&first))?
+            memchr::memchr2(first.to_ascii_lowercase(), first.to_ascii_uppercase(), rest)?
         };
-        at += next;
         let candidate = bytes.get(at..at + wanted.len())?;
         let same = if exact { candidate == wanted } else { candidate.eq_ignore_ascii_case(wanted) };
         // The first byte of a character never equals one in the middle of another, so this is always at a boundary.
@@ -201,7 +200,6 @@ fn find(text: &str, needle: &str, from: usize) -> Option<std::ops::Range<usize>>
         }
         at += 1;
     }
-    None
 }
 
 #[cfg(test)]

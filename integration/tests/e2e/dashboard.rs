@@ -1,8 +1,14 @@
 //! The dashboard on a terminal: what happens elsewhere shows, keys do what they say, and the terminal is given back.
 
+use std::time::Duration;
+
+use serde_json::Value;
 use tanuki_integration::engines::Engine;
 use tanuki_integration::project::{POSTGRES, Project, binary};
 use tanuki_integration::terminal::Terminal;
+
+/// How long a database may take to come up on a busy machine.
+const LONG: Duration = Duration::from_secs(60);
 
 on_every_engine!(services_are_watched_and_kept_from_the_dashboard);
 
@@ -23,6 +29,9 @@ async fn services_are_watched_and_kept_from_the_dashboard(engine: Engine) {
     for key in ["4", "S"] {
         terminal.key(key).await;
     }
+    // A first start takes longer than anything else here.
+    let healthy = |status: &Value| status["health"] == "healthy";
+    let before = project.until("postgres", "healthy", LONG, healthy).await;
     let _healthy =
         terminal.until("a healthy service", |screen| row(screen, "postgres").contains("healthy")).await;
     let _output = terminal.until("its output", |screen| screen.contains("ready to accept connections")).await;
@@ -31,6 +40,7 @@ async fn services_are_watched_and_kept_from_the_dashboard(engine: Engine) {
     project.kill_main_process("postgres").await;
     let _failed =
         terminal.until("the failure", |screen| !row(screen, "postgres").contains("● postgres")).await;
+    let _again = project.until_restarted("postgres", &before, LONG).await;
     let is_back = |screen: &str| {
         let row = row(screen, "postgres");
         row.contains("healthy") && row.contains("1 restart")

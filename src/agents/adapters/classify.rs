@@ -46,7 +46,13 @@ pub(super) fn classify(text: &str, status: Option<u64>) -> RunFailure {
         "auth method",
     ]) {
         RunFailure::Auth
-    } else if says(&["overloaded", "internal server error", "service unavailable", "bad gateway"]) {
+    } else if says(&[
+        "overloaded",
+        "high demand",
+        "internal server error",
+        "service unavailable",
+        "bad gateway",
+    ]) {
         RunFailure::Overloaded
     } else if says(&[
         "connection refused",
@@ -96,6 +102,7 @@ mod tests {
             (r#"[API Error: {"error":{"code":401,"message":"x","status":"UNAUTHENTICATED"}}]"#, None, Auth),
             ("unexpected status 500 Internal Server Error: x", None, Overloaded),
             ("anything", Some(529), Overloaded),
+            ("We're currently experiencing high demand, which may cause errors.", None, Overloaded),
             ("Connection failed: error sending request", None, Unreachable),
             ("API Error: Connection refused — a firewall or proxy", None, Unreachable),
             ("Your credit balance is too low", Some(400), Quota),

@@ -87,6 +87,21 @@ impl Crew {
         self.git.get_or_try_init(open).await.map_err(|error| trouble(error.into()))
     }
 
+    fn stage(&self, agent: &str) -> Result<Option<Stage>, Trouble> {
+        let row = self.store.agent(agent).map_err(|error| passing(error.to_string()))?;
+        Ok(row.map(|row| row.stage))
+    }
+
+    /// Whether there may be one more agent.
+    fn room(&self, settings: &AgentSettings) -> Result<(), Trouble> {
+        let rows = self.store.agents().map_err(|error| passing(error.to_string()))?;
+        let count = rows.iter().filter(|row| row.stage != Stage::Removed).count();
+        if u32::try_from(count).is_ok_and(|count| count >= settings.limits.agents) {
+            return Err(passing("there are as many agents as `limits.agents` allows".to_owned()));
+        }
+        Ok(())
+    }
+
     async fn script(
         &self,
         agent: &str,
@@ -127,14 +142,15 @@ impl Workers for Crew {
 
     async fn spawn(&self, agent: &NewAgent) -> Result<(), Trouble> {
         let settings = self.settings();
-        let rows = self.store.agents().map_err(|error| passing(error.to_string()))?;
-        let there: Vec<_> = rows.into_iter().filter(|row| row.stage != Stage::Removed).collect();
-        if there.iter().any(|row| row.spec.name == agent.name && row.stage == Stage::Made) {
-            return Ok(());
+        match self.stage(&agent.name)? {
+            Some(Stage::Made) => return Ok(()),
+            // A controller was killed in the middle of it; what it left is taken back first.
+            Some(Stage::Creating | Stage::Removing) => {
+                return Err(passing(format!("what was left of agent '{}' is being taken back", agent.name)));
+            }
+            Some(Stage::Removed) | None => {}
         }
-        if u32::try_from(there.len()).is_ok_and(|count| count >= settings.limits.agents) {
-            return Err(passing("there are as many agents as `limits.agents` allows".to_owned()));
-        }
+        self.room(&settings)?;
         let spawn = Spawn {
             names: vec![agent.name.clone()],
             count: 1,
@@ -147,6 +163,11 @@ impl Workers for Crew {
         match self.agents.handle(Request::Spawn(Box::new(spawn))).await {
             Ok(_) => Ok(()),
             Err(Rejected::NotPossible { message }) => Err(Trouble::Taken { message }),
+            Err(rejected @ Rejected::Invalid { .. }) => {
+                // Somebody else may have been first.
+                self.room(&settings)?;
+                Err(trouble(rejected))
+            }
             Err(rejected) => Err(trouble(rejected)),
         }
     }

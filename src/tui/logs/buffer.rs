@@ -104,7 +104,16 @@ impl Buffer {
         if needle == self.needle {
             return;
         }
+        let is_longer = !self.needle.is_empty() && needle.starts_with(&self.needle);
         needle.clone_into(&mut self.needle);
+        if is_longer {
+            // More was typed: only where less was found.
+            let mut matches = std::mem::take(&mut self.matches);
+            matches
+                .retain(|number| self.line(*number).is_some_and(|line| text::contains(&line.text, needle)));
+            self.matches = matches;
+            return;
+        }
         self.matches.clear();
         if needle.is_empty() {
             return;
@@ -169,6 +178,19 @@ mod tests {
         assert!(buffer.bytes() <= MAX_BYTES && buffer.dropped() > 90_000);
         buffer.clear();
         assert_eq!((buffer.bytes(), buffer.first()), (0, buffer.end()));
+    }
+
+    #[test]
+    fn typing_more_finds_what_is_left_and_typing_less_finds_it_again() {
+        let mut buffer = Buffer::default();
+        for text in ["api", "Apis", "apes", "a"] {
+            buffer.push(&line(text));
+        }
+        let mut found = |needle: &str| {
+            buffer.search(needle);
+            buffer.found()
+        };
+        assert_eq!(["a", "ap", "api", "apiS", "api", "A"].map(&mut found), [4, 3, 2, 0, 2, 1]);
     }
 
     #[test]

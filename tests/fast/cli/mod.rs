@@ -7,6 +7,7 @@ mod help;
 mod process;
 mod render;
 mod settle;
+mod tasks;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
