@@ -172,12 +172,22 @@ impl Ground for Agents {
     }
 
     async fn collect(&self, agent: &str) -> Result<Option<String>, Rejected> {
-        let branch = self.made(agent)?.spec.branch;
+        let spec = self.made(agent)?.spec;
         let facts = self.facts().await.map_err(failed)?;
         let room = self.room(agent).await?;
         let transport = self.transport(&room, &facts);
-        let fetched = facts.git.fetch(&transport, agent, &branch).await;
+        let fetched = facts.git.fetch(&transport, agent, &spec.branch).await;
         room.leave().await;
+        // Told at once: who waits for a run looks as soon as it is over, before the next pass.
+        if let Ok(mut heads) = facts.git.heads(&[(spec.branch, spec.base)]).await
+            && let Some(head) = heads.pop()
+        {
+            self.deps.publisher.update(|snapshot| {
+                if let Some(status) = snapshot.agents.get_mut(agent) {
+                    (status.head, status.ahead, status.behind) = (head.commit, head.ahead, head.behind);
+                }
+            });
+        }
         self.touch(agent);
         fetched.map_err(|error| super::spawn::git(&error))
     }

@@ -3,6 +3,7 @@
 //! Guarantees: the graph it returns has no cycle among tasks that are not flawed; every flaw names the files it is
 //! about; the time is linear in tasks and dependencies, and nothing recurses.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Files of a cycle that are named.
@@ -174,10 +175,10 @@ fn cycle(edges: &[Vec<usize>], component: &[usize]) -> Vec<usize> {
                 path.reverse();
                 return path;
             }
-            from.entry(to).or_insert_with(|| {
+            if let Entry::Vacant(entry) = from.entry(to) {
+                entry.insert(node);
                 queue.push_back(to);
-                node
-            });
+            }
         }
     }
     component.to_vec()

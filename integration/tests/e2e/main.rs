@@ -35,15 +35,18 @@ macro_rules! where_agents_run {
 
 mod agents;
 mod changes;
+mod clis;
 mod connect;
 mod controller;
 mod dashboard;
 mod errors;
+mod hostile;
 mod isolation;
 mod no_engine;
 mod ports;
 mod reach;
 mod recovery;
+mod review;
 mod runs;
 mod secrets;
 mod session;
