@@ -116,7 +116,7 @@ impl Tasks {
 
     /// Lets the files say how things are. Whether one has to be tried again.
     pub(super) fn mirror(&self, world: &World, blocked: &dyn Fn(usize) -> bool) -> Result<bool, PassError> {
-        let running = self.lock().project.wish == Wish::Run;
+        let running = matches!(self.lock().project.wish, Wish::Run | Wish::Done);
         let mut again = false;
         for (index, task) in world.sheet.tasks.iter().enumerate() {
             let Some(memory) = self.memory(&task.front.id).filter(|_| task.flawed.is_none()) else {

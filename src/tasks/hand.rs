@@ -58,6 +58,7 @@ impl Tasks {
         let state = self.lock();
         match state.project.wish {
             Wish::None => ProjectPhase::Idle,
+            Wish::Done => ProjectPhase::Finished,
             Wish::Stop if state.tasks.values().any(|memory| memory.claim.is_some()) => ProjectPhase::Stopping,
             Wish::Stop => ProjectPhase::Stopped,
             Wish::Run if !state.prepared || world.agents.is_none() => ProjectPhase::Preparing,
@@ -67,17 +68,14 @@ impl Tasks {
     }
 
     fn tell_finished(&self, phase: ProjectPhase, board: &Board) -> Result<(), PassError> {
-        let finished = phase == ProjectPhase::Finished;
-        if phase == ProjectPhase::Preparing || self.lock().project.told_finished == finished {
+        if phase != ProjectPhase::Finished || self.lock().project.wish != Wish::Run {
             return Ok(());
         }
-        self.update_project(|project| project.told_finished = finished)?;
-        if finished {
-            let complete = board.tasks.iter().filter(|task| task.stand == Stand::Complete).count();
-            let message =
-                format!("nothing is left to be done: {complete} of {} tasks are complete", board.tasks.len());
-            self.record(EventType::Normal, "project", "Finished", &message);
-        }
+        self.update_project(|project| project.wish = Wish::Done)?;
+        let complete = board.tasks.iter().filter(|task| task.stand == Stand::Complete).count();
+        let of = board.tasks.len();
+        let message = format!("nothing is left to be done: {complete} of {of} tasks are complete");
+        self.record(EventType::Normal, "project", "Finished", &message);
         Ok(())
     }
 

@@ -43,8 +43,7 @@ pub struct Sight {
 ///
 /// The store failed.
 pub fn is_under_way(store: &Store) -> Result<bool, StoreError> {
-    let project = project(store)?;
-    Ok(project.wish == Wish::Run && !project.told_finished)
+    Ok(project(store)?.wish == Wish::Run)
 }
 
 fn project(store: &Store) -> Result<Project, StoreError> {
@@ -89,7 +88,7 @@ pub fn look(looked: Looked<'_>, now: Time) -> Result<Sight, StoreError> {
     let (phase, message) = match state.project.wish {
         Wish::None => (ProjectPhase::Idle, String::new()),
         Wish::Stop => (ProjectPhase::Stopped, "`tanuki project resume` goes on".to_owned()),
-        Wish::Run if state.project.told_finished => (ProjectPhase::Finished, String::new()),
+        Wish::Done => (ProjectPhase::Finished, String::new()),
         Wish::Run => {
             (ProjectPhase::Running, "no controller runs; `tanuki project resume` goes on".to_owned())
         }

@@ -178,6 +178,8 @@ pub enum Wish {
     Run,
     /// No: what is under way is returned.
     Stop,
+    /// Everything that could be done was; nothing begins before a person says so.
+    Done,
 }
 
 /// What is remembered of the project as a whole.
@@ -198,8 +200,6 @@ pub struct Project {
     pub taken: BTreeSet<String>,
     /// Adapters whose service does not answer as it should.
     pub pauses: BTreeMap<String, Pause>,
-    /// That everything is finished was told.
-    pub told_finished: bool,
 }
 
 /// An agent that was made for tasks.

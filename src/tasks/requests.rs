@@ -3,15 +3,18 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::board::{Board, Decision, Stand, What};
 use super::hand::board;
-use super::kind::{Tasks, World};
-use super::memory::{Memory, Outcome, Stage, Wish};
+use super::kind::{State, Tasks, World};
+use super::memory::{Memory, Outcome, Project, Stage, Wish};
 use super::schedule::schedule;
 use crate::controller::{PassError, Wake};
 use crate::model::{Accepted, Credentials, EventType, Rejected, Request, TaskState, check_agent_name};
 
+/// How long [`Tasks::halt`] waits.
+const HALT: Duration = Duration::from_secs(60);
 /// Rounds that a dry run looks ahead.
 const ROUNDS: usize = 10_000;
 
@@ -95,7 +98,11 @@ impl Tasks {
             }
         };
         self.update(id, change).map_err(failed)?;
-        self.update_project(|project| project.pauses.clear()).map_err(failed)?;
+        self.update_project(|project| {
+            project.pauses.clear();
+            go_on(project);
+        })
+        .map_err(failed)?;
         self.news(id, "Retry", "a person asked for another try");
         Ok(Accepted {
             text: self.and_then(format!("'{id}' is open again, with all its tries")),
@@ -120,7 +127,7 @@ impl Tasks {
     /// What has to be done before something happens, where nothing does by itself.
     fn and_then(&self, text: String) -> String {
         match self.lock().project.wish {
-            Wish::Run => text,
+            Wish::Run | Wish::Done => text,
             Wish::Stop => format!("{text}; `tanuki project resume` goes on"),
             Wish::None => format!("{text}; `tanuki project start` hands it out"),
         }
@@ -134,6 +141,7 @@ impl Tasks {
         let now = self.now();
         let outcome = Outcome::new(TaskState::Complete, "Approved", "approved by a person");
         self.update(id, |memory| memory.end(outcome, now)).map_err(failed)?;
+        self.update_project(go_on).map_err(failed)?;
         self.news(id, "Approved", "approved by a person");
         Ok(Accepted { text: format!("'{id}' is complete"), ..Accepted::default() })
     }
@@ -186,8 +194,7 @@ impl Tasks {
             }
             return Ok(Accepted { text, ..Accepted::default() });
         }
-        let running = self.lock().project.wish == Wish::Run;
-        let unfinished = running && !self.lock().project.told_finished;
+        let unfinished = self.lock().project.wish == Wish::Run;
         self.give_credentials(credentials);
         if unfinished {
             let same = {
@@ -213,14 +220,13 @@ impl Tasks {
             });
         }
         self.lock().prepared = false;
-        let change = |project: &mut super::memory::Project| {
+        let change = |project: &mut Project| {
             project.wish = Wish::Run;
             project.projects = projects;
             project.merge = merge;
             project.target = Some(target.branch);
             project.pauses.clear();
             project.taken.clear();
-            project.told_finished = false;
         };
         self.update_project(change).map_err(failed)?;
         self.record(EventType::Normal, "project", "Started", "tasks are handed out");
@@ -260,17 +266,28 @@ impl Tasks {
         Ok(Accepted { text, ..Accepted::default() })
     }
 
+    /// Stops handing out tasks and waits until what is under way is returned, for a while.
+    pub async fn halt(&self) {
+        if self.stop().is_err() {
+            return;
+        }
+        let busy = |state: &State| state.tasks.values().any(|memory| memory.claim.is_some());
+        let returned = self.while_wanted(busy, std::future::pending::<()>());
+        if tokio::time::timeout(HALT, returned).await.is_err() {
+            tracing::warn!("not all tasks are returned yet");
+        }
+    }
+
     fn resume(&self, credentials: Credentials) -> Result<Accepted, Rejected> {
         let wish = self.lock().project.wish;
         if wish == Wish::None {
             return Err(not_possible("the project was never started; `tanuki project start` does it"));
         }
         self.give_credentials(credentials);
-        let change = |project: &mut super::memory::Project| {
+        let change = |project: &mut Project| {
             project.wish = Wish::Run;
             project.pauses.clear();
             project.taken.clear();
-            project.told_finished = false;
         };
         self.update_project(change).map_err(failed)?;
         let waiting: Vec<String> = {
@@ -344,6 +361,13 @@ pub(super) fn dry_run_text(mut board: Board) -> String {
         }
     }
     if text.is_empty() { "Nothing to do.\n".to_owned() } else { text }
+}
+
+/// What was finished is not any more.
+fn go_on(project: &mut Project) {
+    if project.wish == Wish::Done {
+        project.wish = Wish::Run;
+    }
 }
 
 fn not_possible(message: impl Into<String>) -> Rejected {

@@ -69,7 +69,11 @@ async fn of_agents(kinds: &Kinds, request: Request) -> Result<Accepted, Rejected
         | Request::AgentRemove { names, force: true } => {
             kinds.runs.end_all(names).await?;
         }
-        Request::Down { .. } => kinds.runs.end_all(&[]).await?,
+        Request::Down { .. } => {
+            // Otherwise they would be begun anew.
+            kinds.tasks.halt().await;
+            kinds.runs.end_all(&[]).await?;
+        }
         _ => {}
     }
     match request {
