@@ -54,6 +54,7 @@ impl Context {
         if under_way || wanted.iter().any(runs) || has_live_runs(store.as_ref())? {
             return self.first_look(&project).await;
         }
+        let work = sight(&project, store.as_ref())?;
         let view = self.view(&project, store).await?;
         let settings = project.config.agents();
         let agents = view.agents(Some(&settings));
@@ -62,6 +63,8 @@ impl Context {
         Ok(Snapshot {
             services: services.0,
             agents: agents.statuses,
+            tasks: work.tasks,
+            work: work.work,
             engine: EngineSummary {
                 kind: info.kind.to_string(),
                 version: info.version,
@@ -95,16 +98,7 @@ impl Context {
         }
         let project = self.project()?;
         let store = project.existing_store()?;
-        let settings = project.config.agents();
-        let roles = agents::roles::list(&settings, &project.paths.root).ok();
-        let roles = roles.map(|roles| roles.into_keys().collect());
-        let looked = tasks::Looked {
-            root: &project.paths.root,
-            settings: &settings,
-            roles: roles.as_ref(),
-            store: store.as_ref(),
-        };
-        let sight = tasks::look(looked, now()).map_err(|error| unreadable(&error))?;
+        let sight = sight(&project, store.as_ref())?;
         Ok(Snapshot { tasks: sight.tasks, work: sight.work, ..without_engine(&project) })
     }
 
@@ -206,6 +200,16 @@ impl View<'_> {
 fn has_live_runs(store: Option<&Store>) -> Result<bool> {
     let Some(store) = store else { return Ok(false) };
     Ok(!store.live_runs().map_err(|error| unreadable(&error))?.is_empty())
+}
+
+/// How tasks are by their files and what controllers remembered.
+fn sight(project: &Project, store: Option<&Store>) -> Result<tasks::Sight> {
+    let settings = project.config.agents();
+    let root = &project.paths.root;
+    let roles = agents::roles::list(&settings, root).ok();
+    let roles = roles.map(|roles| roles.into_keys().collect());
+    let looked = tasks::Looked { root, settings: &settings, roles: roles.as_ref(), store };
+    tasks::look(looked, now()).map_err(|error| unreadable(&error))
 }
 
 /// What can be told of a project without asking anybody.

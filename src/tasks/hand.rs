@@ -16,7 +16,9 @@ const AGENTS: Duration = Duration::from_secs(2);
 
 impl Tasks {
     /// Decides for all tasks, takes it down, and publishes.
-    pub(super) fn plan(&self, world: &World) -> Result<Next, PassError> {
+    pub(super) fn plan(&self) -> Result<Next, PassError> {
+        let _alone = self.alone();
+        let world = &self.look();
         let again = self.absorb(world)?;
         let settings = self.deps.workers.settings();
         let now = self.now();

@@ -74,6 +74,8 @@ pub struct Tasks {
     memory: Mutex<State>,
     /// Changes with everything that is remembered.
     changed: watch::Sender<u64>,
+    /// Held from the look at the files until they say how things are: nobody decides from an older look.
+    planning: Mutex<()>,
     /// Merges happen one after another, first come, first served.
     pub(super) merging: tokio::sync::Mutex<()>,
 }
@@ -113,12 +115,24 @@ impl Tasks {
         let folder = Mutex::new(Folder::new(deps.root.clone()));
         let (changed, _) = watch::channel(0);
         let merging = tokio::sync::Mutex::new(());
-        Ok(Arc::new(Self { deps, folder, memory: Mutex::new(state), changed, merging }))
+        Ok(Arc::new(Self {
+            deps,
+            folder,
+            memory: Mutex::new(state),
+            changed,
+            planning: Mutex::new(()),
+            merging,
+        }))
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         // Each change leaves the memory consistent, and a pass that panicked is repeated from what is seen.
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nobody else looks at the files and decides while this is kept. Never held over an await.
+    pub(super) fn alone(&self) -> MutexGuard<'_, ()> {
+        self.planning.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn now(&self) -> Time {
@@ -285,7 +299,7 @@ impl Kind for Arc<Tasks> {
 
     async fn reconcile(&self, key: &Key, world: &World) -> Result<Next, PassError> {
         match key {
-            Key::Plan => self.plan(world),
+            Key::Plan => self.plan(),
             Key::Forecast => self.forecast(world).await,
             Key::Task(id) => self.drive(id, world).await,
         }

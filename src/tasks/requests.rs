@@ -25,9 +25,13 @@ impl Tasks {
     ///
     /// The task is unknown, the request makes no sense, or something failed.
     pub async fn handle(self: &Arc<Self>, request: Request) -> Result<Accepted, Rejected> {
-        let world = self.look();
-        // What people did to files counts before what they ask for.
-        self.absorb(&world).map_err(failed)?;
+        let world = {
+            let _alone = self.alone();
+            let world = self.look();
+            // What people did to files counts before what they ask for.
+            self.absorb(&world).map_err(failed)?;
+            world
+        };
         let accepted = match request {
             Request::TaskAssign { task, agent } => self.assign(&world, &task, agent),
             Request::TaskRetry { task } => self.retry(&world, &task),
@@ -41,6 +45,10 @@ impl Tasks {
         };
         self.deps.waker.wake(Wake::All);
         self.wake_plan();
+        if accepted.is_ok() {
+            // Whoever asked finds it told already.
+            self.plan().map_err(failed)?;
+        }
         accepted
     }
 
