@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tanuki_runtimes::ContainerRuntime;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::context::Project;
 use super::session::VERSION;
@@ -47,11 +47,7 @@ impl Context {
         };
         let runs =
             |name: &String| project.config.services.get(name).is_some_and(|spec| spec.external.is_none());
-        let under_way = match &store {
-            Some(store) => tasks::is_under_way(store).map_err(|error| unreadable(&error))?,
-            None => false,
-        };
-        if under_way || wanted.iter().any(runs) || has_live_runs(store.as_ref())? {
+        if is_under_way(store.as_ref())? || wanted.iter().any(runs) || has_live_runs(store.as_ref())? {
             return self.first_look(&project).await;
         }
         let work = sight(&project, store.as_ref())?;
@@ -98,6 +94,16 @@ impl Context {
         }
         let project = self.project()?;
         let store = project.existing_store()?;
+        // Somebody has to go on with what is under way; where nobody can, the files still tell.
+        if is_under_way(store.as_ref())?
+            && let Ok(session) = self.controller(&project).await
+        {
+            let snapshot = first_tasks(session.snapshots()).await;
+            session.finish().await;
+            if let Some(snapshot) = snapshot {
+                return Ok(snapshot);
+            }
+        }
         let sight = sight(&project, store.as_ref())?;
         Ok(Snapshot { tasks: sight.tasks, work: sight.work, ..without_engine(&project) })
     }
@@ -200,6 +206,19 @@ impl View<'_> {
 fn has_live_runs(store: Option<&Store>) -> Result<bool> {
     let Some(store) = store else { return Ok(false) };
     Ok(!store.live_runs().map_err(|error| unreadable(&error))?.is_empty())
+}
+
+/// Whether tasks are handed out, so that somebody has to do it.
+fn is_under_way(store: Option<&Store>) -> Result<bool> {
+    store.map_or(Ok(false), |store| tasks::is_under_way(store).map_err(|error| unreadable(&error)))
+}
+
+/// The first snapshot that has tasks or says why not.
+async fn first_tasks(mut snapshots: watch::Receiver<Arc<Snapshot>>) -> Option<Snapshot> {
+    let told =
+        snapshots.wait_for(|snapshot| !snapshot.tasks.is_empty() || !snapshot.work.problems.is_empty());
+    let told = timeout(FIRST_LOOK, told).await.ok()?.ok()?;
+    Some(Snapshot::clone(&told))
 }
 
 /// How tasks are by their files and what controllers remembered.
