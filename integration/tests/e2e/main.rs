@@ -44,6 +44,7 @@ mod hostile;
 mod isolation;
 mod no_engine;
 mod ports;
+mod project;
 mod reach;
 mod recovery;
 mod review;
