@@ -15,7 +15,8 @@ as_user() {
     (
         cd "$DEMO/shop" || exit
         "$HERE/engines.sh" exec "$ENGINE" env -u DOCKER_HOST -u CONTAINER_HOST HOME="$DEMO/home" \
-            PATH="$DEMO/bin:$PATH" TANUKI_RUNTIME="${ENGINE%%-*}" "$@"
+            PATH="$DEMO/bin:$PATH" TANUKI_RUNTIME="${ENGINE%%-*}" OPENAI_BASE_URL=http://model:8080/v1 \
+            CODEX_API_KEY=none "$@"
     )
 }
 
@@ -47,6 +48,28 @@ registry_answers() {
         "http://engine/images/create?fromImage=redis&tag=7" 2>/dev/null) && [[ $reply != *'"error"'* ]]
 }
 
+# What agents need: an image with the CLI, and their model as one more service. The prompts are beside the project.
+agents_config() {
+    as_user sed -i "/^services:/a\\  model: { image: tanuki-test/plain:1, pull_policy: never, command: [/bin/model], port: 8080, \
+volumes: ['$DEMO/bin/model:/bin/model:ro'] }" tanuki.yaml
+    as_user tee --append tanuki.yaml <<'YAML' >/dev/null
+
+defaults: { agent: codex, model: stand-in, image: tanuki-test/agent:1 }
+YAML
+    as_user tee ../api.md <<'PROMPT' >/dev/null
+Write down how many visits there were.
+STUB: run echo "visits: $(psql -Atc 'SELECT count(*) FROM visit')" >visits.txt
+STUB: run git add visits.txt && git commit -qm 'Count the visits, with postgres'
+STUB: say I counted the visits.
+PROMPT
+    as_user tee ../web.md <<'PROMPT' >/dev/null
+Write down the answer.
+STUB: run echo "the answer: $(redis-cli -h "$REDIS_HOST" GET answer)" >answer.txt
+STUB: run git add answer.txt && git commit -qm 'Look up the answer, with redis'
+STUB: say I looked up the answer.
+PROMPT
+}
+
 demo_clean_up() {
     [ -d "$DEMO" ] || return 0
     # Silent unless something is left: after Ctrl-C nobody wants to read a report.
@@ -58,7 +81,7 @@ demo_clean_up() {
 }
 
 demo() {
-    local began tenths victim
+    local began tenths victim agent
     ENGINE=$1 BOLD='' DIM='' PLAIN=''
     if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then BOLD=$'\e[1m' DIM=$'\e[2m' PLAIN=$'\e[0m'; fi
 
@@ -71,14 +94,17 @@ demo() {
         "$HERE/images.sh" "$ENGINE" </dev/null &
     fi
     say "building tanuki"
-    cargo build --quiet --bin tanuki
+    cargo build --quiet --workspace --bins
     wait
+    # One that holds an agent CLI.
+    "$HERE/images.sh" agent "$ENGINE" </dev/null
 
     DEMO=$(mktemp -d)
     AT_END+=(demo_clean_up)
     mkdir "$DEMO/shop" "$DEMO/home" "$DEMO/bin"
     # A copy, because the rootless user may not be allowed to look into this directory.
-    install -m 755 "$(target)/debug/tanuki" "$DEMO/bin/tanuki"
+    install -m 755 "$(target)/debug/tanuki" "$(target)/debug/model" "$DEMO/bin/"
+    printf '[user]\n\tname = A Person\n\temail = person@example.org\n' >"$DEMO/home/.gitconfig"
     if [ "$ENGINE" = podman-rootless ]; then chown -R tanuki-rootless: "$DEMO"; fi
 
     note "A project is a directory in a git repository."
@@ -110,6 +136,25 @@ demo() {
     step "tanuki service status --wide"
     step "echo 'SELECT count(*) AS visits FROM visit;' | tanuki service connect postgres"
     step "tanuki events"
+
+    note "Agents: a real agent CLI (codex), and a stand-in for its model, which does what the prompt spells out."
+    agents_config
+    step "git add . && git commit --quiet --message 'A shop' && tanuki service start model"
+    for agent in api web; do
+        step "tanuki spawn $agent"
+        step "cat ../$agent.md"
+        step "tanuki run $agent -f ../$agent.md"
+    done
+    step "tanuki list"
+    note "Each worked in a clone and a container of its own, with the services in its environment."
+    for agent in api web; do
+        step "tanuki diff $agent"
+        step "tanuki merge $agent"
+    done
+    step "git log --graph --oneline"
+    step "cat visits.txt answer.txt"
+    step "tanuki runs"
+    step "tanuki remove --all --yes"
 
     note "Stop everything; the data goes too, because it is asked for."
     step "tanuki down --volumes --yes"

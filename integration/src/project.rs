@@ -72,10 +72,10 @@ pub fn for_everybody(program: &Path) -> PathBuf {
             std::fs::create_dir_all(&directory)?;
             std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o755))?;
             // Whole or not at all, for the tests that run beside this one.
-            let part = directory.join(std::process::id().to_string());
+            let part = tempfile::NamedTempFile::new_in(&directory)?.into_temp_path();
             std::fs::copy(program, &part)?;
             std::fs::set_permissions(&part, std::fs::Permissions::from_mode(0o755))?;
-            std::fs::rename(&part, &shared)?;
+            part.persist(&shared).map_err(|error| error.error)?;
         }
         Ok(shared)
     };

@@ -32,7 +32,8 @@ async fn project(engine: Engine, cli: &Cli) -> Project {
     image: tanuki-test/postgres:15
     pull_policy: never
 ";
-    let config = format!("{adapters}{services}{}", model_service());
+    let roles = "roles: { denied: { allowed_tools: [Read, 'Bash(git:*)'] } }\n";
+    let config = format!("{adapters}{services}{}{roles}", model_service());
     let mut project = Project::with_agents(engine, &config, &[("a.txt", "a\n")]).await;
     let env = &mut project.env;
     env.insert(cli.address.to_owned(), format!("http://model:8080{}", cli.path));
@@ -43,7 +44,9 @@ async fn project(engine: Engine, cli: &Cli) -> Project {
 }
 
 async fn spawn(project: &Project, cli: &Cli, name: &str) {
-    let _made = project.tanuki(&["spawn", name, "--agent", cli.name]).await.ok();
+    let role: &[&str] = if name == "denied" { &["--role", "denied"] } else { &[] };
+    let args = ["spawn", name, "--agent", cli.name];
+    let _made = project.tanuki(&args.iter().chain(role).copied().collect::<Vec<_>>()).await.ok();
 }
 
 async fn works(engine: Engine, cli: &Cli) {
@@ -142,7 +145,7 @@ async fn claude_works(engine: Engine) {
 }
 
 async fn claude_fails(engine: Engine) {
-    let denied: (&str, &[&str], &str) = ("denied", &["--deny", "Write", "STUB: write a.txt no"], "denied");
+    let denied: (&str, &[&str], &str) = ("denied", &["STUB: run touch made"], "denied");
     let turns: (&str, &[&str], &str) =
         ("turns", &["--max-turns", "1", "STUB: run true\nSTUB: run true\nSTUB: run true"], "turn_limit");
     fails(engine, &CLAUDE, &[denied, turns]).await;

@@ -68,7 +68,7 @@ echo "ref: refs/heads/../../../../etc/passwd" >.git/refs/heads/odd
 /// Links out of the workspace, and what cannot be read to its end.
 const FILES: &str = r#"
 ln -s /etc/passwd passwd; ln -s "$PROJECT" project; ln -s / root; mkdir -p a && ln -s ../../../.. a/up
-mkfifo fifo; truncate -s 10G sparse; ln -s loop loop
+mkfifo fifo; truncate -s 200M sparse; ln -s loop loop
 git add passwd project root a loop && git commit -qm links
 "#;
 
@@ -124,7 +124,9 @@ async fn git_of_the_host_runs_nothing_of_an_agents(engine: Engine) {
             let (from, to) = (project.workspace("evil").display().to_string(), project.base().join("copy"));
             let to = to.display().to_string();
             let _copied = command::run(project.program("cp", &["-a", &from, &to]), None, SOON).await.ok();
-            let _sprung = command::run(project.program("git", &["-C", &to, "status"]), None, SOON).await;
+            let _sprung =
+                command::run(project.program("git", &["-C", &to, "--work-tree", &to, "status"]), None, SOON)
+                    .await;
             assert!(canary.exists(), "the trap does nothing");
             std::fs::remove_file(&canary).unwrap();
         }

@@ -42,6 +42,7 @@ mod dashboard;
 mod errors;
 mod hostile;
 mod isolation;
+mod merging;
 mod no_engine;
 mod ports;
 mod project;
