@@ -82,6 +82,29 @@ impl Project {
         self.tanuki(&["attach", agent, "--", "sh", "-c", line])
     }
 
+    /// Waits until an agent finds a service by its name.
+    ///
+    /// The name server of Podman 4 sometimes ends by itself, and is started again with the next container that comes
+    /// to any network: after a while one is made to come.
+    pub async fn until_named(&self, agent: &str, host: &str) {
+        let deadline = Instant::now() + Duration::from_secs(90);
+        for tries in 1.. {
+            let found = self.inside(agent, &format!("getent hosts {host}")).await;
+            if found.code == 0 {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{agent} does not find {host}: {found}");
+            if self.engine != Engine::Docker && tries % 5 == 0 {
+                let network = self.objects().await.networks[0].name.clone();
+                let image = format!("localhost/{}", crate::engines::PLAIN_IMAGE);
+                let label = self.foreign_label();
+                let args = ["run", "--rm", "--label", &label, "--network", &network, &image, "true"];
+                let _came = self.engine_cli(&args).await;
+            }
+            sleep(Duration::from_secs(1)).await;
+        }
+    }
+
     /// The variables of a process in an agent's container.
     pub async fn environment(&self, agent: &str) -> BTreeMap<String, String> {
         let shown = self.inside(agent, "env").await.ok().stdout;

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::command::{self, Outcome};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(50);
 
 /// A terminal of a known size with one shell in it. Ends when it is dropped.

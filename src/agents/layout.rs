@@ -1,8 +1,8 @@
 //! Where an agent's files are on the host, and where it sees them.
 
-use std::fs::{DirBuilder, Permissions};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, lchown};
+use std::fs::{DirBuilder, OpenOptions, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, lchown};
 use std::path::{Path, PathBuf};
 
 use tanuki_runtimes::{EngineInfo, EngineKind};
@@ -84,7 +84,11 @@ impl Layout {
 /// The file cannot be written.
 pub fn hide(directory: &Path) -> io::Result<()> {
     let file = directory.join(".gitignore");
-    if file.exists() { Ok(()) } else { std::fs::write(file, "*\n") }
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
+    match made {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made?.write_all(b"*\n"),
+    }
 }
 
 /// Removes a directory and what is in it, never following a link; one that is not there is fine.

@@ -68,6 +68,8 @@ async fn an_agent_has_the_services_and_nothing_else(engine: Engine) {
     ] {
         assert_eq!(env.get(name).map(String::as_str), Some(value), "{name} of {env:#?}");
     }
+    project.until_named("api", "tanuki-svc-postgres").await;
+    project.until_named("api", "redis").await;
     let asked = "psql \"$POSTGRES_DSN\" -Atc \"select 'by address'\" && psql -Atc \"select 'by variables'\" \
                  && redis-cli -h \"$REDIS_HOST\" -p \"$REDIS_PORT\" ping";
     let answered = project.inside("api", asked).await.ok();
@@ -206,6 +208,7 @@ async fn new_processes_have_the_current_values(engine: Engine) {
     let _started = project.start().await;
     let env = project.environment("api").await;
     assert_eq!(env["POSTGRES_PASSWORD"], "tanuki");
+    project.until_named("api", "postgres").await;
     let _answered = project.inside("api", "psql -Atc 'select 1'").await.ok();
 
     let config = std::fs::read_to_string(project.root.join("tanuki.yaml")).unwrap();
