@@ -199,7 +199,6 @@ impl Runs {
                 environment: run.memory.environment,
             },
             None => {
-                self.note(journal, begins(run, iteration));
                 let (session, total) = self.resumed(job, run, iteration);
                 self.update(agent, |record, memory| {
                     record.iteration = iteration;
@@ -214,6 +213,8 @@ impl Runs {
                         return Err((RunFailure::Other, "ended before it began".to_owned()));
                     }
                 };
+                // Only now, since a beginning that a killed controller did not get to the end of is tried again.
+                self.note(journal, begins(run, iteration));
                 self.update(agent, |_, memory| {
                     memory.container = Some(place.container.clone());
                     memory.container_started = place.started;
