@@ -145,7 +145,7 @@ pub enum Command {
     Service(ServiceArgs),
     /// Makes an agent: a branch, a workspace and a container of its own.
     ///
-    /// The workspace is a clone of the project on the branch tanuki/<name>; the project itself cannot be changed from
+    /// The workspace is a clone of the project on the branch tanuki/NAME; the project itself cannot be changed from
     /// inside. Services that are healthy are in its environment. When anything fails, everything is taken back.
     Spawn(agent::SpawnArgs),
     /// Lists the agents.
@@ -169,7 +169,7 @@ pub enum Command {
     /// succeeds and the --signal, if there is one, was given; what each iteration changed is committed.
     ///
     /// Ends with exit code 0 when the run succeeded, 1 when it failed or was stopped, 4 when its --timeout was over, and
-    /// 5 when all iterations are used up. An agent that is named stop is reached by: tanuki run -- stop <PROMPT>
+    /// 5 when all iterations are used up. An agent that is named stop is reached by: tanuki run -- stop PROMPT
     Run(agent::RunArgs),
     /// Lists the runs of agents, oldest first.
     ///
