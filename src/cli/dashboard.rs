@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::context::Project;
@@ -26,6 +26,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Longest wait before another controller is looked for.
 const LAST_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long another controller has to see how things are.
+const FIRST_LOOK: Duration = Duration::from_secs(2);
 
 /// A program that failed within this time said why, and nobody has read it yet.
 const HASTY: Duration = Duration::from_secs(5);
@@ -106,9 +109,22 @@ async fn find_another(context: &Context, links: &watch::Sender<Link>) -> Session
     let mut pause = FIRST_PAUSE;
     loop {
         sleep(pause).await;
-        let found = async { context.controller(&context.project()?).await }.await;
-        match found {
-            Ok(session) => return session,
+        let found = async {
+            let project = context.project()?;
+            Ok::<_, CliError>((context.controller(&project).await?, project))
+        };
+        match found.await {
+            Ok((session, project)) => {
+                // What the last one told is shown until this one has seen how things are.
+                let mut snapshots = session.snapshots();
+                let services = project.config.services.keys();
+                let seen = snapshots.wait_for(|snapshot| {
+                    snapshot.observed_at.is_some()
+                        && services.clone().all(|name| snapshot.services.contains_key(name))
+                });
+                drop(timeout(FIRST_LOOK, seen).await);
+                return session;
+            }
             Err(error) => {
                 let cause = error.causes.first().map_or(String::new(), |cause| format!(": {cause}"));
                 links.send_replace(Link::Down(format!("{}{cause}", error.message)));

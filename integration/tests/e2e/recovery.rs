@@ -139,6 +139,11 @@ async fn services_come_back_after_the_engine_alone(engine: Engine) {
         assert!(tokio::time::Instant::now() < deadline, "{log:#?}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+    // Until the controller has looked again, it says that the engine is away.
+    while project.tanuki(&["service", "status"]).await.code != 0 {
+        assert!(tokio::time::Instant::now() < deadline, "{}", project.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     project.until("postgres", "healthy again", SOON, is_healthy).await;
     assert_eq!(project.controller(), controller, "the same controller did it");
     assert_eq!(project.sql("select n from kept").await, "1");
