@@ -15,7 +15,7 @@ const TESTS: [&str; 4] = ["e2e-", "contract-", "docker-", "trixie-"];
 async fn main() -> Result<(), Box<dyn Error>> {
     let named: Vec<String> = std::env::args().skip(1).collect();
     let processes = processes()?;
-    if processes.iter().any(|process| TESTS.iter().any(|tests| process.name.starts_with(tests))) {
+    if processes.iter().any(Process::is_test) {
         return Ok(());
     }
     for process in processes.iter().filter(|process| process.is_controller_of_test()) {
@@ -71,6 +71,12 @@ struct Process {
 }
 
 impl Process {
+    /// By the hash: there are docker-init and docker-proxy too.
+    fn is_test(&self) -> bool {
+        let hash = TESTS.iter().find_map(|tests| self.name.strip_prefix(tests));
+        hash.is_some_and(|hash| hash.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    }
+
     fn is_controller_of_test(&self) -> bool {
         self.name == "tanuki" && self.arguments.iter().any(|argument| is_temporary(Path::new(argument)))
     }
