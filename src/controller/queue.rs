@@ -13,7 +13,9 @@ const LAST_DELAY: Duration = Duration::from_secs(30);
 /// A keyed work queue. Pure: time is an argument, and so is randomness.
 #[derive(Debug)]
 pub(super) struct Queue<K> {
-    ready: VecDeque<K>,
+    /// Each with the number of looks that had begun when it was last asked for: only a later one will do.
+    ready: VecDeque<(K, u64)>,
+    looks: u64,
     delayed: BTreeMap<K, Instant>,
     running: BTreeSet<K>,
     again: BTreeSet<K>,
@@ -37,6 +39,7 @@ impl<K: Ord + Clone> Queue<K> {
     pub(super) fn new() -> Self {
         Self {
             ready: VecDeque::new(),
+            looks: 0,
             delayed: BTreeMap::new(),
             running: BTreeSet::new(),
             again: BTreeSet::new(),
@@ -50,26 +53,36 @@ impl<K: Ord + Clone> Queue<K> {
         if self.failures.contains_key(&key) && self.delayed.contains_key(&key) {
             return;
         }
-        self.add_now(key);
+        self.add_now(key, self.looks);
+    }
+
+    /// As [`add`](Self::add), but for the look that has just been taken.
+    pub(super) fn add_seen(&mut self, key: K) {
+        if self.failures.contains_key(&key) && self.delayed.contains_key(&key) {
+            return;
+        }
+        self.add_now(key, self.looks.saturating_sub(1));
     }
 
     /// Look at `key` as soon as possible, forgiving failures: somebody asked.
     pub(super) fn urge(&mut self, key: K) {
         self.failures.remove(&key);
-        self.add_now(key);
+        self.add_now(key, self.looks);
     }
 
-    fn add_now(&mut self, key: K) {
+    fn add_now(&mut self, key: K, looks: u64) {
         self.delayed.remove(&key);
         if self.running.contains(&key) {
             self.again.insert(key);
-        } else if !self.ready.contains(&key) {
-            self.ready.push_back(key);
+        } else if let Some((_, asked)) = self.ready.iter_mut().find(|(ready, _)| *ready == key) {
+            *asked = looks.max(*asked);
+        } else {
+            self.ready.push_back((key, looks));
         }
     }
 
     fn add_at(&mut self, key: K, when: Instant) {
-        if self.ready.contains(&key) {
+        if self.ready.iter().any(|(ready, _)| *ready == key) {
             return;
         }
         let earliest = self.delayed.get(&key).map_or(when, |other| when.min(*other));
@@ -81,7 +94,7 @@ impl<K: Ord + Clone> Queue<K> {
         let due: Vec<K> =
             self.delayed.iter().filter(|(_, when)| **when <= now).map(|(key, _)| key.clone()).collect();
         for key in due {
-            self.add_now(key);
+            self.add_now(key, self.looks);
         }
     }
 
@@ -95,10 +108,27 @@ impl<K: Ord + Clone> Queue<K> {
         !self.ready.is_empty() && self.running.len() < slots
     }
 
-    /// Takes what may start now; each must be [`end`](Self::end)ed.
+    /// A look at the world begins: what was asked for until now may start from it.
+    pub(super) fn look(&mut self) {
+        self.looks += 1;
+    }
+
+    /// Whether somebody waits for a slot whom the latest look is good enough for.
+    pub(super) fn has_seen(&self) -> bool {
+        self.ready.iter().any(|(_, asked)| *asked < self.looks)
+    }
+
+    /// Takes what may start now from the latest look; each must be [`end`](Self::end)ed.
     pub(super) fn take(&mut self, slots: usize) -> Vec<K> {
-        let free = slots.saturating_sub(self.running.len()).min(self.ready.len());
-        let taken: Vec<K> = self.ready.drain(..free).collect();
+        let free = slots.saturating_sub(self.running.len());
+        let mut taken = Vec::new();
+        self.ready.retain(|(key, asked)| {
+            let takes = taken.len() < free && *asked < self.looks;
+            if takes {
+                taken.push(key.clone());
+            }
+            !takes
+        });
         self.running.extend(taken.iter().cloned());
         taken
     }
@@ -142,11 +172,31 @@ mod tests {
         let mut queue = Queue::new();
         queue.add("a");
         queue.add("a");
+        queue.look();
         assert_eq!(queue.take(8), ["a"]);
         queue.add("a");
+        queue.look();
         assert_eq!(queue.take(8), [""; 0]);
         queue.end("a", Ended::Settled, Instant::now(), 0.0);
+        queue.look();
         assert_eq!(queue.take(8), ["a"]);
+    }
+
+    #[test]
+    fn one_look_is_for_all_that_asked_before_it_and_for_nobody_after() {
+        let mut queue = Queue::new();
+        queue.add("a");
+        queue.add("b");
+        queue.look();
+        queue.add_seen("c");
+        queue.add("b");
+        queue.add("d");
+        assert_eq!(queue.take(1), ["a"]);
+        assert!(queue.has_seen());
+        assert_eq!(queue.take(8), ["c"], "b and d were asked for after the look");
+        assert!(!queue.has_seen());
+        queue.look();
+        assert_eq!(queue.take(8), ["b", "d"]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -155,6 +205,7 @@ mod tests {
         for key in 0..5 {
             queue.add(key);
         }
+        queue.look();
         assert_eq!(queue.take(2), [0, 1]);
         assert!(!queue.has_ready(2));
         queue.end(0, Ended::Settled, Instant::now(), 0.0);
@@ -166,12 +217,14 @@ mod tests {
         let now = Instant::now();
         let mut queue = Queue::new();
         queue.add("a");
+        queue.look();
         let _taken = queue.take(1);
         queue.add("a");
         queue.end("a", Ended::Failed, now, 0.0);
         assert!(!queue.has_ready(1));
         assert_eq!(queue.next_deadline(), Some(now + FIRST_DELAY));
         queue.promote(now + FIRST_DELAY);
+        queue.look();
         let _taken = queue.take(1);
         queue.end("a", Ended::Settled, now, 0.0);
         assert_eq!(queue.next_deadline(), None);

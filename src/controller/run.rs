@@ -90,12 +90,16 @@ impl Default for Options {
     }
 }
 
+/// How long one observation serves passes that wait for others to end.
+const FRESH: Duration = Duration::from_secs(1);
+
 /// Runs until `shutdown`, then lets passes under way end within the grace period.
 ///
 /// # Guarantees
 ///
 /// * Level-triggered: a wake carries no payload, and everything is looked at again every [`Options::resync`].
-/// * Every pass sees an observation that began after the wake that caused it.
+/// * Every wake is followed by a pass that sees an observation which began after it. One observation serves all keys that
+///   were woken before it, also those that wait for others to end, as long as it is fresh.
 /// * At most one pass per key at a time; a wake during a pass causes another one after it.
 /// * A failed observation aborts nothing and decides nothing: the keys wait, and it is tried again.
 /// * A panic in a pass is a failed pass.
@@ -105,6 +109,7 @@ pub async fn run<T: Kind>(kind: Arc<T>, waker: Waker<T::Key>, options: Options, 
         queue: Queue::new(),
         passes: JoinSet::new(),
         keys: Vec::new(),
+        world: None,
         all: true,
         resync_at: Instant::now(),
         observe_failures: 0,
@@ -118,6 +123,7 @@ pub async fn run<T: Kind>(kind: Arc<T>, waker: Waker<T::Key>, options: Options, 
         if now >= state.resync_at {
             state.all = true;
         }
+        state.dispatch(now);
         if state.wants_observation(now) {
             tokio::select! {
                 biased;
@@ -152,6 +158,8 @@ struct Loop<T: Kind> {
     passes: JoinSet<Result<Next, PassError>>,
     /// Keys of the passes under way, by task.
     keys: Vec<(Id, T::Key)>,
+    /// The latest observation and when it began, as long as somebody waits for it.
+    world: Option<(Arc<T::World>, Instant)>,
     /// The next observation is for all keys.
     all: bool,
     resync_at: Instant,
@@ -173,7 +181,27 @@ impl<T: Kind> Loop<T> {
         if self.all || self.queue.has_ready(self.options.passes) { self.observe_after } else { next }
     }
 
+    /// Starts what the latest observation serves.
+    fn dispatch(&mut self, now: Instant) {
+        let Some((world, began)) = &self.world else { return };
+        if now.duration_since(*began) < FRESH {
+            for key in self.queue.take(self.options.passes) {
+                let (kind, world, pass_key) = (Arc::clone(&self.kind), Arc::clone(world), key.clone());
+                let pass = self.passes.spawn(async move { kind.reconcile(&pass_key, &world).await });
+                self.keys.push((pass.id(), key));
+            }
+            if self.queue.has_seen() {
+                return;
+            }
+        }
+        self.world = None;
+    }
+
     async fn observe_and_dispatch(&mut self) {
+        let began = Instant::now();
+        // What waits from now on waits for this one, and must not get an older one if it fails.
+        self.world = None;
+        self.queue.look();
         let observed = self.kind.observe().await;
         let now = Instant::now();
         self.kind.on_observed(observed.as_ref());
@@ -192,14 +220,11 @@ impl<T: Kind> Loop<T> {
             let jitter = self.options.resync.mul_f64(self.random.f64() / 10.0);
             self.resync_at = now + self.options.resync - jitter;
             for key in self.kind.keys(&world) {
-                self.queue.add(key);
+                self.queue.add_seen(key);
             }
         }
-        for key in self.queue.take(self.options.passes) {
-            let (kind, world, pass_key) = (Arc::clone(&self.kind), Arc::clone(&world), key.clone());
-            let pass = self.passes.spawn(async move { kind.reconcile(&pass_key, &world).await });
-            self.keys.push((pass.id(), key));
-        }
+        self.world = Some((world, began));
+        self.dispatch(now);
     }
 
     fn on_wakes(&mut self, wakes: impl IntoIterator<Item = Wake<T::Key>>) {
