@@ -50,9 +50,9 @@ fn seconds(values: &[f64]) -> String {
     format!("{:.3} s ({least:.3} to {most:.3}, n={})", median(values), values.len())
 }
 
-/// The table, in Markdown.
-pub(crate) fn render(rows: &[Row], machine: &str) -> String {
-    let mut text = format!("# Services, measured\n\n{machine}\n\n");
+/// The table of a group, in Markdown.
+pub(crate) fn render(group: &str, rows: &[Row], machine: &str) -> String {
+    let mut text = format!("# {group}, measured\n\n{machine}\n\n");
     text.push_str("| what | tanuki | against | figure | target | |\n|---|---|---|---|---|---|\n");
     for row in rows {
         let target = row.target.map_or_else(String::new, |target| format!("≤ {target} {}", row.unit));

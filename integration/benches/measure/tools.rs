@@ -26,8 +26,8 @@ pub(crate) struct Tools {
     pub(crate) tanuki: PathBuf,
     /// A configuration directory of the docker client that has the compose plugin.
     docker_config: PathBuf,
-    /// Where the table goes.
-    pub(crate) report: PathBuf,
+    /// The directory where the tables go.
+    pub(crate) reports: PathBuf,
     /// How often each pair is measured.
     pub(crate) rounds: usize,
 }
@@ -41,7 +41,7 @@ impl Tools {
         let tools = Self {
             tanuki: variable("TANUKI_BENCH_BINARY")?.into(),
             docker_config: variable("TANUKI_BENCH_DOCKER_CONFIG")?.into(),
-            report: variable("TANUKI_BENCH_REPORT")?.into(),
+            reports: variable("TANUKI_BENCH_REPORTS")?.into(),
             rounds: std::env::var("TANUKI_BENCH_ROUNDS").map_or(Ok(5), |rounds| rounds.parse())?,
         };
         timed(&mut tools.docker(&["version"]))?;
