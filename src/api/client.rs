@@ -257,22 +257,36 @@ async fn forward(client: Client, mut inbox: mpsc::Receiver<Envelope>) {
 #[derive(Debug, Default)]
 struct Lines {
     buffer: Vec<u8>,
+    /// Where the next line begins.
+    start: usize,
+    /// How far its end was looked for.
     scanned: usize,
 }
 
 impl Lines {
     fn push(&mut self, data: &[u8]) {
+        // Once for all lines that were taken: to move the rest for each of them would be most of the work.
+        self.buffer.drain(..self.start);
+        self.scanned -= self.start;
+        self.start = 0;
         self.buffer.extend_from_slice(data);
     }
 
     fn next(&mut self) -> Option<Vec<u8>> {
-        let Some(end) = self.buffer[self.scanned..].iter().position(|byte| *byte == b'\n') else {
+        let Some(length) = memchr::memchr(b'\n', &self.buffer[self.scanned..]) else {
             self.scanned = self.buffer.len();
             return None;
         };
-        let rest = self.buffer.split_off(self.scanned + end + 1);
-        self.scanned = 0;
-        Some(std::mem::replace(&mut self.buffer, rest))
+        let end = self.scanned + length + 1;
+        if self.start == 0 && end == self.buffer.len() {
+            // A large document is handed over whole, and its memory with it.
+            self.scanned = 0;
+            return Some(std::mem::take(&mut self.buffer));
+        }
+        let line = self.buffer[self.start..end].to_vec();
+        self.start = end;
+        self.scanned = end;
+        Some(line)
     }
 }
 
@@ -288,6 +302,12 @@ mod tests {
         lines.push(b"b\nc\nd");
         assert_eq!(lines.next().as_deref(), Some(&b"ab\n"[..]));
         assert_eq!(lines.next().as_deref(), Some(&b"c\n"[..]));
+        assert_eq!(lines.next(), None);
+        lines.push(b"e\nf\n");
+        assert_eq!(lines.next().as_deref(), Some(&b"de\n"[..]));
+        assert_eq!(lines.next().as_deref(), Some(&b"f\n"[..]));
+        lines.push(b"g\n");
+        assert_eq!(lines.next().as_deref(), Some(&b"g\n"[..]));
         assert_eq!(lines.next(), None);
     }
 

@@ -53,7 +53,7 @@ pub(super) async fn run(context: &Context, _args: &DashboardArgs, out: &Output) 
         outside: Arc::new(Here::new(context, project)),
         clock: Arc::new(SystemClock),
         zone: TimeZone::system(),
-        theme: Theme { colour: out.is_coloured() },
+        theme: Theme { colour: out.is_coloured(), light: is_light(context.env.var("COLORFGBG")) },
     };
     let ended = CancellationToken::new();
     // The session is finished in any case: a controller inside this command must not be cut off.
@@ -72,6 +72,13 @@ pub(super) async fn run(context: &Context, _args: &DashboardArgs, out: &Output) 
         }
         Err(error) => Err(CliError::failed(error.to_string())),
     }
+}
+
+/// Whether the terminal says that its background is light: foreground and background as two of its sixteen colours,
+/// the last one counts. Asking the terminal itself would mix its answer with the keys.
+fn is_light(colours: Option<&str>) -> bool {
+    let background = colours.and_then(|colours| colours.rsplit(';').next());
+    matches!(background, Some("7" | "15"))
 }
 
 /// Tells of controllers that come and go; one that is gone is replaced.

@@ -1,4 +1,5 @@
-//! The loop: takes in what happens, one thing after another, and draws at most sixty times a second.
+//! The loop: takes in what happens, one thing after another. What was typed is drawn at once, everything else at most
+//! sixty times a second.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -28,7 +29,7 @@ use super::update::update;
 use crate::controller::{Clock, Handle};
 use crate::model::{Credentials, OutputLine, Request, Snapshot};
 
-/// Between two drawings.
+/// Between two drawings of what nobody typed.
 const FRAME: Duration = Duration::from_millis(16);
 
 /// Lines that are taken in at once.
@@ -140,6 +141,8 @@ struct Dashboard {
     output: (mpsc::Sender<Event>, mpsc::Receiver<Event>),
     answers: (mpsc::Sender<Event>, mpsc::Receiver<Event>),
     drawn: Instant,
+    /// Something was typed since.
+    typed: bool,
     /// What is left to do that needs the loop.
     then: Vec<Then>,
 }
@@ -170,6 +173,7 @@ impl Dashboard {
             output: mpsc::channel(PIECES),
             answers: mpsc::channel(ANSWERS),
             drawn: Instant::now() - FRAME,
+            typed: false,
             then: Vec::new(),
         })
     }
@@ -189,12 +193,16 @@ impl Dashboard {
             }
             let due = self.drawn + FRAME;
             if self.state.redraw && Instant::now() >= due {
-                self.state.redraw = false;
-                let (state, snapshot) = (&self.state, &self.snapshot);
-                self.screen.draw(|frame| draw(state, snapshot, frame))?;
-                self.drawn = Instant::now();
+                self.draw()?;
                 continue;
             }
+            let typed = self.typed;
+            let its_turn = async move {
+                // Keys that are there already come first: they end up in the same drawing.
+                if !typed {
+                    sleep_until(due).await;
+                }
+            };
             let tick = ticks::next(&self.snapshot, self.deps.clock.now());
             let event = tokio::select! {
                 biased;
@@ -210,7 +218,10 @@ impl Dashboard {
                     }
                 },
                 input = next_key(&mut self.keys) => match input {
-                    Some(Ok(Input::Key(key))) => Event::Key(key),
+                    Some(Ok(Input::Key(key))) => {
+                        self.typed = true;
+                        Event::Key(key)
+                    }
                     Some(Ok(Input::Paste(text))) => Event::Paste(text),
                     Some(Ok(Input::Resize(columns, rows))) => Event::Resized(columns, rows),
                     Some(Ok(_)) => continue,
@@ -218,6 +229,10 @@ impl Dashboard {
                     // The terminal is gone, as after a hang-up.
                     None => return Ok(End::Signal(1)),
                 },
+                () = its_turn, if self.state.redraw => {
+                    self.draw()?;
+                    continue;
+                }
                 changed = self.deps.links.changed() => match changed {
                     Ok(()) => match self.next_link() {
                         Some(event) => event,
@@ -236,12 +251,20 @@ impl Dashboard {
                     }
                 },
                 Some(event) = self.answers.1.recv() => event,
-                () = sleep_until(due), if self.state.redraw => continue,
                 Some(event) = self.output.1.recv() => event,
                 () = sleep(tick) => Event::Tick,
             };
             self.feed(event).await?;
         }
+    }
+
+    fn draw(&mut self) -> io::Result<()> {
+        self.state.redraw = false;
+        self.typed = false;
+        let (state, snapshot) = (&self.state, &self.snapshot);
+        self.screen.draw(|frame| draw(state, snapshot, frame))?;
+        self.drawn = Instant::now();
+        Ok(())
     }
 
     /// The controller came or went.

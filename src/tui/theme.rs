@@ -1,5 +1,5 @@
-//! How things look. Only the terminal's own colours and never a background, so that dark and light terminals, sixteen
-//! colours and none all stay readable.
+//! How things look. Only the terminal's own sixteen colours and never a background, so that dark and light terminals
+//! and those without colours all stay readable.
 
 use ratatui::style::{Color, Modifier, Style};
 
@@ -33,6 +33,8 @@ pub(super) enum Tone {
 pub struct Theme {
     /// Colours are used.
     pub colour: bool,
+    /// The background is light: what is hard to read there is not used.
+    pub light: bool,
 }
 
 impl Theme {
@@ -40,15 +42,17 @@ impl Theme {
     pub(super) fn style(self, tone: Tone) -> Style {
         let plain = Style::new();
         let coloured = |colour| if self.colour { plain.fg(colour) } else { plain };
+        let (busy, warning) =
+            if self.light { (Color::Blue, Color::Magenta) } else { (Color::Cyan, Color::Yellow) };
         match tone {
             Tone::Plain => plain,
             Tone::Good => coloured(Color::Green),
-            Tone::Busy => coloured(Color::Cyan),
-            Tone::Warning => coloured(Color::Yellow),
+            Tone::Busy => coloured(busy),
+            Tone::Warning => coloured(warning),
             Tone::Bad => coloured(Color::Red).add_modifier(Modifier::BOLD),
             Tone::Faint => plain.add_modifier(Modifier::DIM),
             Tone::Strong => plain.add_modifier(Modifier::BOLD),
-            Tone::Accent => coloured(Color::Cyan).add_modifier(Modifier::BOLD),
+            Tone::Accent => coloured(busy).add_modifier(Modifier::BOLD),
             Tone::Found => plain.add_modifier(Modifier::REVERSED | Modifier::BOLD),
             Tone::Selected => plain.add_modifier(Modifier::REVERSED),
         }

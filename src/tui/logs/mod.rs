@@ -1,7 +1,8 @@
 //! Output of agents and services: what was taken in of each, and where its reader is.
 //!
 //! The streams of the sources looked at last stay open, so that their output is there at once when one comes back to
-//! them. All together stay within a bound; the source looked at longest ago goes first.
+//! them; the others go on where they were left when they are looked at again. All together stay within a bound; the
+//! source looked at longest ago goes first.
 
 mod buffer;
 mod view;
@@ -15,6 +16,9 @@ use crate::model::{LogQuery, OutputLine, Time};
 
 /// Most sources whose streams are open.
 const OPEN: usize = 8;
+
+/// Most sources whose output and place are kept.
+const KEPT: usize = 256;
 
 /// Most bytes of all sources together.
 const BYTES: usize = 24 << 20;
@@ -151,13 +155,15 @@ impl Logs {
         changes
     }
 
-    /// Opens all streams again, after they were cut off.
+    /// Opens the streams that were open again, after they were cut off; the others when they are looked at.
     pub(in crate::tui) fn reopen(&mut self) -> Vec<Change> {
         let mut changes = Vec::new();
         for (source, log) in &mut self.logs {
-            if let Some(stream) = log.stream.take() {
-                changes.push(Change::Close { stream });
-            }
+            let Some(stream) = log.stream.take() else {
+                log.epoch = None;
+                continue;
+            };
+            changes.push(Change::Close { stream });
             let epoch = log.epoch.clone().unwrap_or_default();
             changes.push(open(&mut self.streams, source, log, &epoch));
         }
@@ -182,18 +188,24 @@ impl Logs {
         self.shown.as_ref() == Some(source)
     }
 
-    /// Lets the sources go that were looked at longest ago, as far as there are too many.
+    /// Closes the streams of the sources that were looked at longest ago, and lets them go, as far as there are too many.
     pub(in crate::tui) fn evict(&mut self) -> Vec<Change> {
         let mut changes = Vec::new();
-        loop {
-            let bytes: usize = self.logs.values().map(|log| log.buffer.bytes()).sum();
-            if self.logs.len() <= 1 || (self.logs.len() <= OPEN && bytes <= BYTES) {
-                return changes;
-            }
+        while self.logs.values().filter(|log| log.stream.is_some()).count() > OPEN {
+            let open = self.logs.values_mut().filter(|log| log.stream.is_some());
+            let Some(oldest) = open.min_by_key(|log| log.used) else { break };
+            // Opened again as soon as it is looked at.
+            oldest.epoch = None;
+            changes.extend(oldest.stream.take().map(|stream| Change::Close { stream }));
+        }
+        let mut bytes: usize = self.logs.values().map(|log| log.buffer.bytes()).sum();
+        while self.logs.len() > 1 && (self.logs.len() > KEPT || bytes > BYTES) {
             let oldest = self.logs.iter().min_by_key(|(_, log)| log.used).map(|(source, _)| source.clone());
-            let Some(log) = oldest.and_then(|source| self.logs.remove(&source)) else { return changes };
+            let Some(log) = oldest.and_then(|source| self.logs.remove(&source)) else { break };
+            bytes -= log.buffer.bytes();
             changes.extend(log.stream.map(|stream| Change::Close { stream }));
         }
+        changes
     }
 }
 
@@ -244,6 +256,31 @@ mod tests {
         logs.take(stream, &[line(2, "b"), line(2, "c"), line(2, "d"), line(3, "e")]);
         let texts: Vec<_> = logs.current().unwrap().buffer.lines().map(|line| &*line.text).collect();
         assert_eq!(texts, ["a", "b", "c", "d", "e"]);
+    }
+
+    #[test]
+    fn every_source_keeps_its_place_and_goes_on_where_it_was_left() {
+        let mut logs = Logs::default();
+        let sources: Vec<_> = (0..30).map(|number| Source::Agent(format!("a{number:02}"))).collect();
+        for source in &sources {
+            let changes = logs.show(source, "");
+            let opened = changes.iter().find_map(|change| match change {
+                Change::Open { stream, .. } => Some(*stream),
+                Change::Close { .. } => None,
+            });
+            logs.take(opened.unwrap(), &[line(1, "a"), line(2, "b"), line(3, "c")]);
+            let log = logs.current_mut().unwrap();
+            log.view.start(&log.buffer);
+        }
+        assert_eq!(logs.logs.values().filter(|log| log.is_open()).count(), OPEN);
+        let changes = logs.show(&sources[0], "");
+        let [Change::Open { stream, query }, Change::Close { .. }] = changes.as_slice() else {
+            panic!("{changes:?}")
+        };
+        assert_eq!(query.since, Some(Time(3)));
+        logs.take(*stream, &[line(3, "c"), line(4, "d")]);
+        let log = logs.current().unwrap();
+        assert_eq!((log.buffer.end(), log.view.follows()), (4, false));
     }
 
     #[test]

@@ -34,8 +34,8 @@ pub(super) fn draw(state: &State, snapshot: &Snapshot, area: Rect, frame: &mut F
     let width = usize::from(body.width);
     let longest = agents.iter().map(|agent| agent.name.len()).max().unwrap_or(0);
     let name = longest.clamp(4, NAME).min(width.saturating_sub(STATUS + 6).max(4));
-    let rows = agents.iter().map(|agent| row(state, agent, name, width));
-    list(state, Pane::Agents, body, state.agents.top, state.agents.selected.as_deref(), rows, frame);
+    let rows = agents.iter().skip(state.agents.top).map(|agent| row(state, agent, name, width));
+    list(state, Pane::Agents, body, state.agents.selected.as_deref(), rows, frame);
 }
 
 fn row(state: &State, agent: &AgentStatus, name: usize, width: usize) -> Row {

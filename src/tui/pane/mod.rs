@@ -106,17 +106,16 @@ fn list_title(state: &State, pane: Pane, shown: usize, all: usize, filter: &str)
     title
 }
 
-/// Draws the rows of a list that are on the screen.
+/// Draws the rows of a list, from the first one on the screen.
 fn list(
     state: &State,
     pane: Pane,
     area: Rect,
-    top: usize,
     selected: Option<&str>,
     rows: impl Iterator<Item = Row>,
     frame: &mut Frame<'_>,
 ) {
-    for (y, row) in (area.top()..area.bottom()).zip(rows.skip(top)) {
+    for (y, row) in (area.top()..area.bottom()).zip(rows) {
         let is_selected = selected == Some(&row.name);
         let mut spans = vec![Span::raw(if is_selected { "> " } else { "  " })];
         spans.extend(row.spans);

@@ -34,8 +34,11 @@ pub(super) fn draw(state: &State, snapshot: &Snapshot, area: Rect, frame: &mut F
     }
     let longest = services.iter().map(|service| text::width(&service.name)).max().unwrap_or(0);
     let name = longest.clamp(4, NAME).min((usize::from(body.width) / 3).max(4));
-    let rows = services.iter().map(|service| row(state, service, name, usize::from(body.width)));
-    list(state, Pane::Services, body, state.services.top, state.services.selected.as_deref(), rows, frame);
+    let rows = services
+        .iter()
+        .skip(state.services.top)
+        .map(|service| row(state, service, name, usize::from(body.width)));
+    list(state, Pane::Services, body, state.services.selected.as_deref(), rows, frame);
 }
 
 fn row(state: &State, service: &ServiceStatus, name: usize, width: usize) -> Row {

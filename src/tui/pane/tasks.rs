@@ -46,8 +46,8 @@ pub(super) fn draw(state: &State, snapshot: &Snapshot, area: Rect, frame: &mut F
     let longest = |of: fn(&TaskStatus) -> usize| tasks.iter().map(|task| of(task)).max().unwrap_or(0);
     let id = longest(|task| text::width(&task.id)).clamp(4, ID).min((width / 3).max(4));
     let who = longest(|task| text::width(who(task).0)).min(WHO).min(width / 4);
-    let rows = tasks.iter().map(|task| row(state, task, id, who, width));
-    list(state, Pane::Tasks, body, state.tasks.top, state.tasks.selected.as_deref(), rows, frame);
+    let rows = tasks.iter().skip(state.tasks.top).map(|task| row(state, task, id, who, width));
+    list(state, Pane::Tasks, body, state.tasks.selected.as_deref(), rows, frame);
 }
 
 fn row(state: &State, task: &TaskStatus, id: usize, who_columns: usize, width: usize) -> Row {

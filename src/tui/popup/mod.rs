@@ -144,7 +144,8 @@ fn area(popup: &Popup, screen: Rect) -> Rect {
         Popup::Prompt(_) => (84, 12),
     };
     let width = width.min(screen.width);
-    let height = height.min(screen.height);
+    // The last row is the keys'.
+    let height = height.min(screen.height.saturating_sub(1));
     Rect {
         x: screen.x + (screen.width - width) / 2,
         y: screen.y + (screen.height - height) / 3,

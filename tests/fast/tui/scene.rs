@@ -38,7 +38,7 @@ impl Scene {
     }
 
     pub(super) fn themed(snapshot: Snapshot, size: (u16, u16), colour: bool) -> Self {
-        let state = State::new(NOW, TimeZone::UTC, Theme { colour });
+        let state = State::new(NOW, TimeZone::UTC, Theme { colour, light: false });
         let mut scene = Self { state, snapshot, size, effects: Vec::new() };
         scene.feed(Event::Resized(size.0, size.1));
         scene.feed(Event::Up);
