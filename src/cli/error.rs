@@ -207,7 +207,9 @@ impl CliError {
                     files.iter().map(|file| format!("    {}\n", text::one_line(file))).collect();
                 error.with_detail(format!("  files in conflict:\n{files}"))
             }
-            Rejected::NotPossible { message } => Self::failed(message.clone()),
+            Rejected::NotPossible { message } | Rejected::VerifyFailed { message } => {
+                Self::failed(message.clone())
+            }
             Rejected::Failed { message } => {
                 Self::failed(message.clone()).hint("the controller's log is .tanuki/state/controller.log")
             }

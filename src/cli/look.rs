@@ -225,8 +225,7 @@ async fn first_tasks(mut snapshots: watch::Receiver<Arc<Snapshot>>) -> Option<Sn
 fn sight(project: &Project, store: Option<&Store>) -> Result<tasks::Sight> {
     let settings = project.config.agents();
     let root = &project.paths.root;
-    let roles = agents::roles::list(&settings, root).ok();
-    let roles = roles.map(|roles| roles.into_keys().collect());
+    let roles = agents::roles::at_once(&settings, root).ok();
     let looked = tasks::Looked { root, settings: &settings, roles: roles.as_ref(), store };
     tasks::look(looked, now()).map_err(|error| unreadable(&error))
 }

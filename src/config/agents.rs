@@ -98,6 +98,7 @@ pub(super) fn roles(
             allowed_tools: texts(reader, &at, "allowed_tools"),
             denied_tools: texts(reader, &at, "denied_tools"),
             resources: service::resources(reader, &at, Resources::default()),
+            concurrency: at.get("concurrency").and_then(|at| small(reader, &at, 1, 100)),
         };
         out.insert(at.name.to_owned(), role);
     }

@@ -214,6 +214,11 @@ const ROLE: &[Key] = &[
     key("allowed_tools", TEXTS, "Tools the agent may use."),
     key("denied_tools", TEXTS, "Tools the agent may not use."),
     key("resources", Map(RESOURCES), "Limits of the agent's container."),
+    key(
+        "concurrency",
+        Whole(1, 100),
+        "How many of its tasks may be worked on at once; as many as `limits` allow when absent.",
+    ),
 ];
 
 const WORKSTREAM: &[Key] = &[
@@ -222,7 +227,7 @@ const WORKSTREAM: &[Key] = &[
 ];
 
 const LIMITS: &[Key] = &[
-    key("agents", Whole(1, 1000), "Most agents."),
+    key("agents", Whole(1, 1000), "Most agents, those that are stopped included."),
     key("working", Whole(1, 1000), "Most runs at once."),
     key("free_memory", Bytes, "No run is started while less memory than this is free."),
 ];

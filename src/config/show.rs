@@ -262,6 +262,9 @@ fn role(role: &Role) -> Value {
     put_list(&mut out, "allowed_tools", &role.allowed_tools);
     put_list(&mut out, "denied_tools", &role.denied_tools);
     put_object(&mut out, "resources", resources(role.resources));
+    if let Some(tasks) = role.concurrency {
+        out.insert("concurrency".to_owned(), tasks.into());
+    }
     Value::Object(out)
 }
 

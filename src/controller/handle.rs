@@ -49,6 +49,7 @@ fn rejection(rejected: &Rejected) -> String {
         Rejected::UnknownAgent { name, .. } => format!("no agent is named '{name}'"),
         Rejected::UnknownTask { id, .. } => format!("no task has the id '{id}'"),
         Rejected::NotPossible { message }
+        | Rejected::VerifyFailed { message }
         | Rejected::Failed { message }
         | Rejected::Invalid { message, .. }
         | Rejected::Conflicts { message, .. } => message.clone(),

@@ -9,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::carry::Ours;
 use super::command::{Git, failed};
 use super::{GitError, Repository};
 
@@ -55,7 +56,7 @@ impl Repository {
             self.transact(why, &changes).await?;
             return Ok(Vec::new());
         };
-        self.movable(checkout, branch, old, new).await?;
+        let ours = self.movable(checkout, branch, old, new).await?;
         if self.commit(branch).await?.as_deref() != Some(old) {
             return Err(GitError::Moved { reference: branch.to_owned() });
         }
@@ -63,7 +64,14 @@ impl Repository {
         if !with.is_empty() {
             self.transact(why, with).await?;
         }
-        self.move_checkout(checkout, old, new, why).await?;
+        let moved = match self.carry(checkout, new, &ours).await {
+            Ok(()) => self.move_checkout(checkout, old, new, why).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = moved {
+            self.carry_back(checkout, old, &ours).await?;
+            return Err(error);
+        }
         if self.commit(branch).await?.as_deref() != Some(new) {
             return Err(GitError::Moved { reference: branch.to_owned() });
         }
@@ -86,8 +94,15 @@ impl Repository {
         Ok(found)
     }
 
-    /// Whether a checkout can be moved from one commit to another without touching anything of the user's.
-    async fn movable(&self, checkout: &Path, branch: &str, old: &str, new: &str) -> Result<(), GitError> {
+    /// Whether a checkout can be moved from one commit to another without touching anything of the user's; the task files
+    /// in which Tanuki's own changes stay.
+    async fn movable(
+        &self,
+        checkout: &Path,
+        branch: &str,
+        old: &str,
+        new: &str,
+    ) -> Result<Ours, GitError> {
         let directory =
             PathBuf::from(Git::new("rev-parse").arg("--absolute-git-dir").within(checkout).text().await?);
         for (file, reason) in UNDER_WAY {
@@ -108,13 +123,15 @@ impl Repository {
             .within(checkout)
             .run()
             .await?;
-        let ours = self.prefix().join(".tanuki");
+        let own = self.prefix().join(".tanuki");
         let mut files: Vec<String> =
             status.fields().iter().filter_map(|entry| entry.get(3..).map(str::to_owned)).collect();
         // Tanuki itself writes the status of tasks.
         files.retain(|file| {
-            !Path::new(file).starts_with(&ours) || changed.iter().any(|(_, path)| path == file)
+            !Path::new(file).starts_with(&own) || changed.iter().any(|(_, path)| path == file)
         });
+        let ours = self.ours(checkout, (old, new), &files, &changed).await?;
+        files.retain(|file| !ours.files.contains(file));
         if !files.is_empty() {
             return Err(GitError::Dirty { checkout: checkout.to_owned(), files });
         }
@@ -125,7 +142,7 @@ impl Repository {
         let in_the_way: Vec<String> =
             added.into_iter().filter(|path| is_taken(checkout, path, &removed)).map(str::to_owned).collect();
         if in_the_way.is_empty() {
-            Ok(())
+            Ok(ours)
         } else {
             Err(GitError::InTheWay { checkout: checkout.to_owned(), files: in_the_way })
         }

@@ -24,6 +24,7 @@
 //! | `refs/tanuki/undo/<agent>/{before,after}/<branch>` | what the last merge moved |
 //! | `refs/tanuki/rescue/<agent>/<time>` | the whole tree of an agent that was removed |
 
+mod carry;
 mod command;
 mod diff;
 mod error;

@@ -19,6 +19,8 @@ const ALTERNATES_DEPTH: usize = 5;
 #[derive(Debug, Clone)]
 pub struct Repository {
     inner: Arc<Inner>,
+    /// Where task files are, relative to the repository.
+    tasks: Option<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -111,7 +113,7 @@ impl Repository {
             workspaces: Mutex::default(),
             moves: tokio::sync::Mutex::default(),
         };
-        let repository = Self { inner: Arc::new(inner) };
+        let repository = Self { inner: Arc::new(inner), tasks: None };
         repository.bare_at(&repository.plain_dir())?;
         Ok(repository)
     }
@@ -124,6 +126,17 @@ impl Repository {
     /// Where in it the project is; empty when it is at the top.
     pub fn prefix(&self) -> &Path {
         &self.inner.prefix
+    }
+
+    /// The same repository, in which task files are in `directory`, relative to the project: what Tanuki writes into
+    /// them stands in the way of no move, and stays.
+    #[must_use]
+    pub fn with_tasks_in(&self, directory: &Path) -> Self {
+        Self { inner: Arc::clone(&self.inner), tasks: Some(self.inner.prefix.join(directory)) }
+    }
+
+    pub(super) fn tasks(&self) -> Option<&Path> {
+        self.tasks.as_deref()
     }
 
     /// Directories of objects, the repository's own first: what a container has to see, at the same paths, for a

@@ -15,6 +15,7 @@ mod service;
 mod settings;
 mod snapshot;
 mod status;
+mod status_lines;
 mod step;
 mod task;
 mod time;
@@ -37,6 +38,7 @@ pub use snapshot::{ControllerInfo, EngineSummary, Snapshot};
 pub use status::{
     Condition, ConditionStatus, HealthWord, ProbeRecord, ProbeVerdict, ServiceState, ServiceStatus,
 };
+pub use status_lines::{same_but_for_status, with_status_of};
 pub use step::{ServicePlan, Step, StepAction};
 pub use task::{
     Completion, Conflict, FileProblem, Priority, ProjectPhase, ProjectStatus, TaskState, TaskStatus,

@@ -281,6 +281,11 @@ pub enum Rejected {
         /// Files, relative to the repository.
         files: Vec<String>,
     },
+    /// The verify command failed on the result of a merge; nothing was changed.
+    VerifyFailed {
+        /// Which command, and the end of what it said, for people.
+        message: String,
+    },
     /// It makes no sense for this object.
     NotPossible {
         /// Why, for people.

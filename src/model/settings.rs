@@ -91,6 +91,8 @@ pub struct Role {
     pub denied_tools: Vec<String>,
     /// Limits of the agent's container; those of the defaults where absent.
     pub resources: Resources,
+    /// How many of its tasks may be worked on at once; as many as the limits allow where absent.
+    pub concurrency: Option<u32>,
 }
 
 /// A workstream.
@@ -105,7 +107,7 @@ pub struct Workstream {
 /// How much may be at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// Most agents.
+    /// Most agents, those that are stopped included: each has a branch, a workspace and a container.
     pub agents: u32,
     /// Most runs at once.
     pub working: u32,

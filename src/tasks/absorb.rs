@@ -22,13 +22,38 @@ impl Tasks {
                 continue;
             }
             let seen = Seen { status: task.front.status, agent: task.front.assigned_to.clone() };
+            self.tell_edit(task);
             match known {
-                None => self.update(id, |memory| *memory = Memory::first(&task.front))?,
+                None => {
+                    self.update(id, |memory| *memory = Memory::first(&task.front))?;
+                    if self.lock().project.wish == Wish::Run {
+                        self.news(id, "Added", &format!("its file is new: {}", task.file));
+                    }
+                }
                 Some(memory) if memory.seen.as_ref() == Some(&seen) && memory.writing.is_none() => {}
                 Some(memory) => self.absorb_one(id, &memory, &seen)?,
             }
         }
         if world.partial { Ok(None) } else { self.absorb_missing(world) }
+    }
+
+    /// Tells what a person changed in a file beside the lines that Tanuki writes too.
+    fn tell_edit(&self, task: &Arc<TaskFile>) {
+        let id = &task.front.id;
+        let (before, running, claimed) = {
+            let mut state = self.lock();
+            if state.files.get(id).is_some_and(|known| Arc::ptr_eq(known, task)) {
+                return;
+            }
+            let before = state.files.insert(id.clone(), Arc::clone(task));
+            let claimed = state.tasks.get(id).is_some_and(|memory| memory.claim.is_some());
+            (before, state.project.wish == Wish::Run, claimed)
+        };
+        let changed = before.map(|before| changes(&before, task)).unwrap_or_default();
+        if running && !changed.is_empty() {
+            let then = if claimed { "; a run that is under way began with what it said before" } else { "" };
+            self.news(id, "Edited", &format!("its file has another {}{then}", changed.join(", ")));
+        }
     }
 
     fn absorb_one(&self, id: &str, memory: &Memory, seen: &Seen) -> Result<(), PassError> {
@@ -100,8 +125,12 @@ impl Tasks {
                 );
             }
         }
+        let running = self.lock().project.wish == Wish::Run;
         for id in gone {
             self.forget(&id)?;
+            if running {
+                self.news(&id, "Deleted", "its file is gone: nobody works on it any more");
+            }
         }
         Ok(again)
     }
@@ -156,6 +185,22 @@ impl Tasks {
             }
         }
     }
+}
+
+/// What differs between two texts of a task, by the names of the keys.
+fn changes(before: &TaskFile, after: &TaskFile) -> Vec<&'static str> {
+    let (old, new) = (&before.front, &after.front);
+    let each = [
+        ("title", old.title != new.title),
+        ("role", old.role != new.role),
+        ("workstream", old.workstream != new.workstream),
+        ("priority", old.priority != new.priority),
+        ("depends_on", old.depends_on != new.depends_on),
+        ("completion", old.completion != new.completion),
+        ("tags", old.tags != new.tags),
+        ("prompt", before.body != after.body),
+    ];
+    each.into_iter().filter_map(|(name, changed)| changed.then_some(name)).collect()
 }
 
 /// The agent a file is to name: who has it, whom a person gave it to, or who did it.

@@ -104,6 +104,8 @@ pub struct Board {
     pub taken: BTreeSet<String>,
     /// How many tasks of a workstream may be worked on at once; one where it is not named.
     pub chains: BTreeMap<String, usize>,
+    /// How many tasks of a role may be worked on at once; any number where it is not named.
+    pub roles: BTreeMap<String, usize>,
 }
 
 /// What to do about a task or an agent.

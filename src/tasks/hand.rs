@@ -7,6 +7,7 @@ use super::board::{Board, Decision, Group, Item, Kept, Stand, What, Worker};
 use super::file::TaskFile;
 use super::kind::{State, Tasks, World};
 use super::memory::{Claim, Made, Memory, Stage, Wish};
+use super::ports::Roles;
 use super::schedule::{is_finished, schedule};
 use crate::controller::{Next, PassError};
 use crate::model::{AgentSettings, AgentState, EventType, ProjectPhase, TaskState, Time};
@@ -181,6 +182,16 @@ pub(super) fn group(task: &TaskFile, settings: &AgentSettings) -> Group {
     Group { role: task.front.role.clone().or_else(of_workstream), workstream }
 }
 
+/// How many tasks of a role may be worked on at once, where that is said.
+pub(super) fn at_once(roles: &Roles) -> BTreeMap<String, usize> {
+    let said = |(name, most): (&String, &Option<u32>)| Some((name.clone(), count((*most)?)));
+    roles.iter().filter_map(said).collect()
+}
+
+fn count(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
 /// What the scheduler sees.
 pub(super) fn board(state: &State, world: &World, settings: &AgentSettings, now: Time) -> Board {
     let sheet = &world.sheet;
@@ -233,7 +244,6 @@ pub(super) fn board(state: &State, world: &World, settings: &AgentSettings, now:
             kept: kept.map(|task| Kept { task, sound: tasks[task].stand == Stand::Review }),
         }
     });
-    let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
     Board {
         agents: agents.collect(),
         tasks,
@@ -245,6 +255,7 @@ pub(super) fn board(state: &State, world: &World, settings: &AgentSettings, now:
             .iter()
             .map(|(name, workstream)| (name.clone(), count(workstream.concurrency)))
             .collect(),
+        roles: world.roles.clone(),
     }
 }
 

@@ -4,7 +4,7 @@
 //! step of its life. What a step changes is saved before the next one begins, so that a controller that is killed
 //! anywhere is followed by one that goes on there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,9 +12,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use super::file::{Folder, Found};
-use super::memory::{Memory, Project};
-use super::ports::Workers;
+use super::file::{Folder, Found, TaskFile};
+use super::hand::at_once;
+use super::memory::{Memory, Project, Wish};
+use super::ports::{Roles, Workers};
 use super::sheet::{Sheet, sheet};
 use crate::controller::{Clock, Kind, Next, PassError, Publisher, Wake, Waker};
 use crate::model::{AgentStatus, Credentials, Desired, EventType, HealthWord, ServiceState, Snapshot, Time};
@@ -58,6 +59,8 @@ pub struct Deps {
 #[derive(Debug, Clone)]
 pub struct World {
     pub(super) sheet: Arc<Sheet>,
+    /// How many tasks of a role may be worked on at once, where that is said.
+    pub(super) roles: BTreeMap<String, usize>,
     /// Not all directories could be read.
     pub(super) partial: bool,
     /// Absent until they were looked at.
@@ -85,7 +88,7 @@ pub struct Tasks {
 pub(super) struct State {
     pub(super) tasks: BTreeMap<String, Memory>,
     pub(super) project: Project,
-    /// Never saved.
+    /// Not in the store.
     pub(super) credentials: Credentials,
     /// Services were ready once since the project was started.
     pub(super) prepared: bool,
@@ -93,7 +96,11 @@ pub(super) struct State {
     pub(super) missing: BTreeMap<String, Time>,
     /// What the last forecast was made from.
     pub(super) forecast_of: Option<String>,
-    last: Option<(Found, Option<BTreeSet<String>>, Arc<Sheet>)>,
+    /// The target's newest commit that was told of, or is a merge of ours.
+    pub(super) head: Option<String>,
+    /// Files as they were last looked at.
+    pub(super) files: BTreeMap<String, Arc<TaskFile>>,
+    last: Option<(Found, Option<Roles>, Arc<Sheet>)>,
 }
 
 impl Tasks {
@@ -112,6 +119,11 @@ impl Tasks {
         }
         let project = deps.store.meta(META)?.and_then(|text| serde_json::from_str(&text).ok());
         state.project = project.unwrap_or_default();
+        if state.project.wish == Wish::Run {
+            state.credentials = deps.workers.kept_credentials();
+        }
+        let conflicts = state.project.conflicts.clone();
+        deps.publisher.update(|snapshot| snapshot.work.conflicts = conflicts);
         let folder = Mutex::new(Folder::new(deps.root.clone()));
         let (changed, _) = watch::channel(0);
         let merging = tokio::sync::Mutex::new(());
@@ -140,7 +152,7 @@ impl Tasks {
     }
 
     /// The files as they are now.
-    pub(super) fn read_files(&self) -> (Arc<Sheet>, bool) {
+    fn read_files(&self) -> (Arc<Sheet>, Option<Roles>, bool) {
         let settings = self.deps.workers.settings();
         let found = self.folder.lock().unwrap_or_else(PoisonError::into_inner).scan(&settings.tasks_dir);
         let roles = self.deps.workers.roles();
@@ -149,11 +161,11 @@ impl Tasks {
         if let Some((last, last_roles, sheet)) = &state.last
             && (last, last_roles) == (&found, &roles)
         {
-            return (Arc::clone(sheet), partial);
+            return (Arc::clone(sheet), roles, partial);
         }
         let made = Arc::new(sheet(&found, roles.as_ref()));
-        state.last = Some((found, roles, Arc::clone(&made)));
-        (made, partial)
+        state.last = Some((found, roles.clone(), Arc::clone(&made)));
+        (made, roles, partial)
     }
 
     pub(super) fn memory(&self, id: &str) -> Option<Memory> {
@@ -189,7 +201,9 @@ impl Tasks {
 
     pub(super) fn forget(&self, id: &str) -> Result<(), PassError> {
         self.deps.store.forget_task(id).map_err(PassError::new)?;
-        self.lock().tasks.remove(id);
+        let mut state = self.lock();
+        state.tasks.remove(id);
+        state.files.remove(id);
         Ok(())
     }
 
@@ -203,8 +217,14 @@ impl Tasks {
         }
         let text = serde_json::to_string(&project).map_err(PassError::new)?;
         self.deps.store.set_meta(META, &text).map_err(PassError::new)?;
+        let (was, is) = (state.project.wish, project.wish);
         state.project = project;
+        // The next controller needs them as long as there is something to begin.
+        let kept = if is == Wish::Run { state.credentials.clone() } else { Credentials::default() };
         drop(state);
+        if was != is {
+            self.deps.workers.keep_credentials(&kept);
+        }
         self.changed.send_modify(|version| *version = version.wrapping_add(1));
         Ok(())
     }
@@ -260,7 +280,7 @@ impl Tasks {
     }
 
     pub(super) fn look(&self) -> World {
-        let (sheet, partial) = self.read_files();
+        let (sheet, roles, partial) = self.read_files();
         let snapshot = self.deps.publisher.current();
         let unready = snapshot.services.values().filter(|service| {
             let well = matches!(service.health, HealthWord::Healthy | HealthWord::None);
@@ -270,6 +290,7 @@ impl Tasks {
         });
         World {
             sheet,
+            roles: roles.as_ref().map(at_once).unwrap_or_default(),
             partial,
             agents: self.deps.workers.agents().map(Arc::new),
             unready: unready.map(|service| service.name.clone()).collect(),

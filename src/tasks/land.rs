@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::flow::Step;
 use super::kind::{Tasks, World};
-use super::memory::Outcome;
-use super::ports::MergeResult;
+use super::memory::{Outcome, Wish};
+use super::ports::{MergeResult, Trouble};
 use super::prepare::branch_text;
 use crate::controller::{Next, PassError};
-use crate::model::TaskState;
+use crate::model::{EventType, TaskState};
 
 /// A target that cannot be moved is tried again so often, with growing waits, before a person decides.
 const REFUSALS: u32 = 6;
@@ -26,7 +26,9 @@ impl Tasks {
         let verify = step.task.front.completion.verify.as_deref();
         let merge = async {
             let _turn = self.merging.lock().await;
-            self.deps.workers.merge(agent, verify, &title).await
+            let merged = self.deps.workers.merge(agent, verify, &title).await;
+            self.know_target().await;
+            merged
         };
         let Some(result) = self.wanted(step, merge).await else { return Ok(Next::Again) };
         let target = branch_text(&self.lock().project.target.clone().unwrap_or_default());
@@ -78,12 +80,41 @@ impl Tasks {
         }
     }
 
+    /// Takes down where the target is after a merge of ours.
+    async fn know_target(&self) {
+        let target = self.lock().project.target.clone();
+        if let Some(target) = target
+            && let Ok(head) = self.deps.workers.head(&target).await
+        {
+            self.lock().head = Some(head);
+        }
+    }
+
+    /// Where the target is. That somebody else moved it is told once.
+    async fn tell_target(&self, target: &str) -> Result<String, Trouble> {
+        // While a merge is under way nobody can tell whose a move was.
+        let Ok(_turn) = self.merging.try_lock() else { return self.deps.workers.head(target).await };
+        let head = self.deps.workers.head(target).await?;
+        let (before, running) = {
+            let mut state = self.lock();
+            (state.head.replace(head.clone()), state.project.wish == Wish::Run)
+        };
+        if running && before.is_some_and(|before| before != head) {
+            let message = format!(
+                "{} has commits that are not of a task's merge; tasks that begin now build on them",
+                branch_text(target)
+            );
+            self.record(EventType::Normal, "project", "TargetMoved", &message);
+        }
+        Ok(head)
+    }
+
     /// Which branches would not merge, whenever one of them moved.
     pub(super) async fn forecast(&self, world: &World) -> Result<Next, PassError> {
         let (Some(agents), Some(target)) = (&world.agents, self.lock().project.target.clone()) else {
             return Ok(Next::Settled);
         };
-        let Ok(head) = self.deps.workers.head(&target).await else { return Ok(Next::After(FORECAST)) };
+        let Ok(head) = self.tell_target(&target).await else { return Ok(Next::After(FORECAST)) };
         let mut of = head;
         for agent in agents.values() {
             // Writing to a string cannot fail.
@@ -95,6 +126,7 @@ impl Tasks {
         match self.deps.workers.forecast(&target).await {
             Ok(conflicts) => {
                 self.lock().forecast_of = Some(of);
+                self.update_project(|project| project.conflicts.clone_from(&conflicts))?;
                 self.deps.publisher.update(|snapshot| snapshot.work.conflicts = conflicts);
             }
             Err(trouble) => tracing::warn!(%trouble, "cannot tell which branches would conflict"),

@@ -1,14 +1,15 @@
 //! How tasks are, told from files and store alone. Nothing is changed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::board::What;
 use super::file::Folder;
-use super::hand::board;
+use super::hand::{at_once, board};
 use super::kind::{META, State, World};
 use super::memory::{Memory, Project, Wish};
+use super::ports::Roles;
 use super::report;
 use super::schedule::schedule;
 use super::sheet::sheet;
@@ -22,8 +23,8 @@ pub struct Looked<'a> {
     pub root: &'a Path,
     /// The configuration.
     pub settings: &'a AgentSettings,
-    /// Names of the roles there are, where they can be told.
-    pub roles: Option<&'a BTreeSet<String>>,
+    /// The roles there are, where they can be told.
+    pub roles: Option<&'a Roles>,
     /// What controllers remembered, where there ever was one.
     pub store: Option<&'a Store>,
 }
@@ -71,7 +72,8 @@ pub fn look(looked: Looked<'_>, now: Time) -> Result<Sight, StoreError> {
         let known = memories.get(id).filter(|memory| memory.says(&task.front)).cloned();
         state.tasks.insert(id.clone(), known.unwrap_or_else(|| Memory::first(&task.front)));
     }
-    let world = World { sheet, partial: found.partial, agents: None, unready: Vec::new() };
+    let roles = looked.roles.map(at_once).unwrap_or_default();
+    let world = World { sheet, roles, partial: found.partial, agents: None, unready: Vec::new() };
     let decisions = schedule(&board(&state, &world, looked.settings, now));
     let mut by_task = BTreeMap::new();
     for decision in decisions.iter().filter(|decision| !matches!(decision.what, What::Remove { .. })) {
@@ -101,7 +103,7 @@ pub fn look(looked: Looked<'_>, now: Time) -> Result<Sight, StoreError> {
         message,
         counts: report::counts(tasks.values()),
         problems: world.sheet.problems.clone(),
-        conflicts: Vec::new(),
+        conflicts: state.project.conflicts.clone(),
     };
     let tasks = tasks.into_iter().map(|(id, task)| (id, Arc::new(task))).collect();
     Ok(Sight { tasks, work })

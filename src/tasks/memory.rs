@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::front::Front;
-use crate::model::{TaskState, Time, Usage};
+use crate::model::{Conflict, TaskState, Time, Usage};
 
 /// What is remembered of one task. The file says what is wanted; this says how far it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -200,6 +200,8 @@ pub struct Project {
     pub taken: BTreeSet<String>,
     /// Adapters whose service does not answer as it should.
     pub pauses: BTreeMap<String, Pause>,
+    /// Branches that would conflict, as last computed.
+    pub conflicts: Vec<Conflict>,
 }
 
 /// An agent that was made for tasks.

@@ -1,7 +1,7 @@
 //! What tasks need of agents, in their own words. The composition root implements it over the kind Agent; tests over
 //! plain data.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -9,6 +9,9 @@ use async_trait::async_trait;
 use thiserror::Error;
 
 use crate::model::{AgentSettings, AgentStatus, Conflict, Credentials, RunRecord, RunSpec};
+
+/// Roles by name, each with how many of its tasks may be worked on at once, where that is said.
+pub type Roles = BTreeMap<String, Option<u32>>;
 
 /// An agent to make.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,8 +113,8 @@ pub trait Workers: fmt::Debug + Send + Sync + 'static {
     /// The configuration as it is now.
     fn settings(&self) -> Arc<AgentSettings>;
 
-    /// Names of the roles there are; absent where they cannot be told.
-    fn roles(&self) -> Option<BTreeSet<String>>;
+    /// The roles there are; absent where they cannot be told.
+    fn roles(&self) -> Option<Roles>;
 
     /// Makes an agent.
     async fn spawn(&self, agent: &NewAgent) -> Result<(), Trouble>;
@@ -127,6 +130,13 @@ pub trait Workers: fmt::Debug + Send + Sync + 'static {
 
     /// Begins a run and tells its id. It is recorded before this returns.
     async fn start_run(&self, spec: RunSpec, credentials: Credentials) -> Result<String, Trouble>;
+
+    /// Keeps what runs of the project sign in with, for the controller that comes after a killed one; forgets it where
+    /// it is empty. In a file of the user's alone.
+    fn keep_credentials(&self, credentials: &Credentials);
+
+    /// What was kept.
+    fn kept_credentials(&self) -> Credentials;
 
     /// Ends the agent's run, if one is under way, and waits for it.
     async fn stop_run(&self, agent: &str) -> Result<(), Trouble>;

@@ -227,7 +227,10 @@ impl Tasks {
                 hint: "check out the branch that is to get the work".to_owned(),
             });
         }
-        self.lock().prepared = false;
+        {
+            let mut state = self.lock();
+            (state.prepared, state.head) = (false, None);
+        }
         let change = |project: &mut Project| {
             project.wish = Wish::Run;
             project.projects = projects;
@@ -242,8 +245,16 @@ impl Tasks {
     }
 
     fn give_credentials(&self, credentials: Credentials) {
-        if !credentials.0.is_empty() {
-            self.lock().credentials = credentials;
+        if credentials.0.is_empty() {
+            return;
+        }
+        let running = {
+            let mut state = self.lock();
+            state.credentials = credentials.clone();
+            state.project.wish == Wish::Run
+        };
+        if running {
+            self.deps.workers.keep_credentials(&credentials);
         }
     }
 

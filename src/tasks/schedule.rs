@@ -3,8 +3,8 @@
 //! # Guarantees
 //!
 //! * A task is given away only when everything it depends on is complete, and to one agent only.
-//! * Never more working tasks than places, never more tasks of a workstream than its chains, never more agents than
-//!   allowed.
+//! * Never more working tasks than places, never more tasks of a workstream than its chains, never more of a role than
+//!   it may have, never more agents than allowed.
 //! * What is ready goes by priority, then by id; a task is passed over only for a reason of its own, and told so.
 //! * What can never start is blocked at once, with the task it is blocked by.
 //! * An agent only gets tasks of its own role and workstream, unless a person gave them to it; one whose task is not
@@ -121,6 +121,8 @@ struct Round<'b> {
     working: usize,
     /// Tasks under way by workstream.
     chains: BTreeMap<&'b str, Vec<usize>>,
+    /// How many tasks are under way of each role.
+    roles: BTreeMap<&'b str, usize>,
     /// How many open tasks each group has.
     open: BTreeMap<&'b Group, usize>,
     /// Agents that make room.
@@ -138,6 +140,7 @@ impl<'b> Round<'b> {
             there: board.agents.iter().map(|agent| agent.name.clone()).collect(),
             working: board.agents.iter().filter(|agent| agent.busy).count(),
             chains: BTreeMap::new(),
+            roles: BTreeMap::new(),
             open: BTreeMap::new(),
             gone: BTreeSet::new(),
             decisions: Vec::new(),
@@ -159,8 +162,12 @@ impl<'b> Round<'b> {
     fn take(&mut self, index: usize, agent: &str) {
         self.taken.insert(agent.to_owned(), index);
         self.there.insert(agent.to_owned());
-        if let Some(workstream) = &self.board.tasks[index].group.workstream {
+        let Group { role, workstream } = &self.board.tasks[index].group;
+        if let Some(workstream) = workstream {
             self.chains.entry(workstream).or_default().push(index);
+        }
+        if let Some(role) = role {
+            *self.roles.entry(role).or_default() += 1;
         }
     }
 
@@ -184,7 +191,7 @@ impl<'b> Round<'b> {
             self.working += 1;
             return self.decide(index, What::Resume, "Due", "its wait is over".to_owned());
         }
-        if let Some((reason, cause)) = self.chain_is_full(task) {
+        if let Some((reason, cause)) = self.chain_is_full(task).or_else(|| self.role_is_full(task)) {
             return self.decide(index, What::Wait, reason, cause);
         }
         match self.choose(task) {
@@ -239,6 +246,16 @@ impl<'b> Round<'b> {
         })
     }
 
+    fn role_is_full(&self, task: &Item) -> Option<Why> {
+        let role = task.group.role.as_deref()?;
+        let most = *self.board.roles.get(role)?;
+        let full = self.roles.get(role).is_some_and(|busy| *busy >= most.max(1));
+        full.then(|| {
+            let cause = format!("of the role '{role}' no more than {} at once may be worked on", tasks_text(most));
+            ("RoleBusy", cause)
+        })
+    }
+
     fn is_free(&self, agent: &Worker) -> bool {
         agent.usable
             && !agent.busy
@@ -275,7 +292,7 @@ impl<'b> Round<'b> {
         if self.there.len() < self.board.most_agents {
             return Ok(Choice { agent: self.new_name(&task.group), how: How::New, cause });
         }
-        let no_room = format!("{cause}, and there are as many agents as may be");
+        let no_room = format!("{cause}, and there are as many agents as may be{}", self.away());
         // One of the same role goes on with something else; one that is in the middle of something last.
         let same_role = self.free().filter(|agent| agent.ours && agent.group.role == task.group.role);
         let unsound = |agent: &Worker| agent.kept.as_ref().is_some_and(|kept| !kept.sound);
@@ -286,6 +303,20 @@ impl<'b> Round<'b> {
             return Ok(Choice::there(agent, unsound(agent), no_room));
         }
         self.instead(self.new_name(&task.group), &no_room)
+    }
+
+    /// Agents that have a place and cannot work, for people.
+    fn away(&self) -> String {
+        let away: Vec<String> = self
+            .agents
+            .values()
+            .filter(|agent| !agent.usable && !self.taken.contains_key(&agent.name))
+            .map(|agent| format!("'{}'", agent.name))
+            .collect();
+        match away.as_slice() {
+            [] => String::new(),
+            away => format!(", with {} that cannot work now", away.join(", ")),
+        }
     }
 
     /// A new agent in the place of one that may go.
@@ -320,7 +351,8 @@ impl<'b> Round<'b> {
                 Ok(Choice { agent: name.to_owned(), how: How::New, cause: given })
             }
             None => {
-                self.instead(name.to_owned(), &format!("{given}, and there are as many agents as may be"))
+                let no_room = format!("{given}, and there are as many agents as may be{}", self.away());
+                self.instead(name.to_owned(), &no_room)
             }
         }
     }

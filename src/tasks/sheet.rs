@@ -1,10 +1,11 @@
 //! All tasks of a project as their files have them, each id once, with everything that is wrong. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::file::{Found, TaskFile};
 use super::graph::{self, Node};
+use super::ports::Roles;
 use crate::model::FileProblem;
 
 /// Tasks by index.
@@ -23,7 +24,7 @@ pub struct Sheet {
 }
 
 /// Puts together what was found. Unknown roles are only told where the known ones are.
-pub fn sheet(found: &Found, roles: Option<&BTreeSet<String>>) -> Sheet {
+pub fn sheet(found: &Found, roles: Option<&Roles>) -> Sheet {
     let all = &found.tasks;
     let nodes: Vec<Node<'_>> = all
         .iter()
@@ -43,9 +44,9 @@ pub fn sheet(found: &Found, roles: Option<&BTreeSet<String>>) -> Sheet {
     }
     for (index, task) in all.iter().enumerate() {
         if let (Some(roles), Some(role)) = (roles, &task.front.role)
-            && !roles.contains(role)
+            && !roles.contains_key(role)
         {
-            let known: Vec<&str> = roles.iter().map(String::as_str).collect();
+            let known: Vec<&str> = roles.keys().map(String::as_str).collect();
             let help = format!("use one of {}, or make it with `tanuki role create`", known.join(", "));
             tell(index, "role", format!("there is no role '{role}'"), help);
         }

@@ -33,6 +33,7 @@ macro_rules! where_agents_run {
     };
 }
 
+mod adapts;
 mod agents;
 mod changes;
 mod clis;

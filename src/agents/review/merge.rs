@@ -35,6 +35,7 @@ impl Agents {
         if let Some(command) = &asked.verify {
             self.verify(name, &merged, command).await?;
         }
+        let git = git.with_tasks_in(&self.current_settings().tasks_dir);
         warnings.extend(git.land(name, &merged).await?);
         let target = merged.target.trim_start_matches("refs/heads/");
         let how = match (asked.method, merged.fast_forward) {
@@ -71,7 +72,7 @@ impl Agents {
                 if !said.is_empty() {
                     message.push_str(&format!(": {said}"));
                 }
-                Err(Rejected::NotPossible { message })
+                Err(Rejected::VerifyFailed { message })
             }
         }
     }

@@ -34,6 +34,7 @@ impl Agents {
 
     async fn undo_merge(&self, name: &str) -> Result<Accepted, Rejected> {
         let git = self.facts().await.map_err(failed)?.git;
+        let git = git.with_tasks_in(&self.current_settings().tasks_dir);
         let undone = git.undo_merge(name).await?;
         let text = format!("{} is at {} again, as before the merge", undone.target, short(&undone.commit));
         self.record(EventType::Normal, &format!("agent/{name}"), "MergeUndone", &text);

@@ -35,6 +35,7 @@ struct Front {
     denied_tools: Vec<String>,
     #[serde(default)]
     resources: FrontResources,
+    concurrency: Option<u32>,
     #[serde(default)]
     context_files: Vec<String>,
 }
@@ -109,6 +110,9 @@ fn parse(text: &str) -> Result<RoleFile, (Option<usize>, String)> {
     if front.max_turns.is_some_and(|turns| !(1..=100_000).contains(&turns)) {
         return Err((line_of("max_turns"), "`max_turns` is a number from 1 to 100000".to_owned()));
     }
+    if front.concurrency.is_some_and(|tasks| !(1..=100).contains(&tasks)) {
+        return Err((line_of("concurrency"), "`concurrency` is a number from 1 to 100".to_owned()));
+    }
     if let Some(file) = front.context_files.iter().find(|file| {
         file.is_empty()
             || Path::new(file).is_absolute()
@@ -129,6 +133,7 @@ fn parse(text: &str) -> Result<RoleFile, (Option<usize>, String)> {
             allowed_tools: front.allowed_tools,
             denied_tools: front.denied_tools,
             resources,
+            concurrency: front.concurrency,
         },
         context_files: front.context_files,
     })
@@ -188,6 +193,7 @@ pub fn starter(description: &str, prompt: &str) -> String {
          # allowed_tools: [Read, Grep, Glob]\n\
          # denied_tools: [WebFetch]\n\
          # resources: { memory: 4g, cpus: 2, pids: 512 }\n\
+         # concurrency: 2             # so many of its tasks at once\n\
          # context_files: [docs/architecture.md]\n\
          ---\n",
     );
@@ -224,6 +230,7 @@ mod tests {
             ("---\nmodel: {a: b}\n---\n", Some(2), "expected a string"),
             ("---\nmodel: m\nmax_turns: 0\n---\n", Some(3), "from 1"),
             ("---\nresources:\n  memory: lots\n---\n", Some(3), "as `4g`"),
+            ("---\nconcurrency: 0\n---\n", Some(2), "from 1 to 100"),
             ("---\ncontext_files: [../../etc/passwd]\n---\n", Some(2), "inside the project"),
         ];
         for (text, line, words) in table {

@@ -19,7 +19,7 @@ use thiserror::Error;
 
 pub use builtin::NAMES as BUILT_IN;
 pub use file::{starter, template};
-pub use resolve::{Profile, Source, is_name, list, resolve};
+pub use resolve::{Profile, Source, at_once, is_name, list, resolve};
 
 /// Where a project's role files are, relative to the project.
 pub const DIRECTORY: &str = ".tanuki/roles";

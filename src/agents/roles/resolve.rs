@@ -61,6 +61,8 @@ pub struct Profile {
     pub denied_tools: Vec<String>,
     /// Limits of the container.
     pub resources: Resources,
+    /// How many of its tasks may be worked on at once; as many as the limits allow where absent.
+    pub concurrency: Option<u32>,
     /// Files it is to read first, relative to the project.
     pub context_files: Vec<String>,
     /// Said to it before its task.
@@ -109,6 +111,19 @@ pub fn list(
 ) -> Result<BTreeMap<String, Result<Profile, RoleError>>, RoleError> {
     let names = names(settings, project)?;
     Ok(names.into_iter().map(|name| (name.clone(), resolve(Some(&name), settings, project))).collect())
+}
+
+/// Every role there is, by name, with how many of its tasks may be worked on at once, where that is said.
+///
+/// # Errors
+///
+/// The project's roles cannot be listed.
+pub fn at_once(
+    settings: &AgentSettings,
+    project: &Path,
+) -> Result<BTreeMap<String, Option<u32>>, RoleError> {
+    let roles = list(settings, project)?;
+    Ok(roles.into_iter().map(|(name, role)| (name, role.ok().and_then(|role| role.concurrency))).collect())
 }
 
 fn names(settings: &AgentSettings, project: &Path) -> Result<Vec<String>, RoleError> {
@@ -164,6 +179,7 @@ fn over(below: Role, above: Role) -> Role {
         allowed_tools: tools(above.allowed_tools, below.allowed_tools),
         denied_tools: tools(above.denied_tools, below.denied_tools),
         resources: limits(above.resources, below.resources),
+        concurrency: above.concurrency.or(below.concurrency),
     }
 }
 
@@ -198,6 +214,7 @@ fn profile(
         allowed_tools: tools(&role.allowed_tools, &defaults.allowed_tools),
         denied_tools: tools(&role.denied_tools, &defaults.denied_tools),
         resources: limits(role.resources, defaults.resources),
+        concurrency: role.concurrency,
         context_files,
         prompt: role.prompt.clone().unwrap_or_default(),
     }
@@ -214,7 +231,12 @@ mod tests {
         let adapters = [("claude".to_owned(), adapter.clone()), ("codex".to_owned(), adapter)].into();
         let mut settings = AgentSettings { adapters, ..AgentSettings::default() };
         settings.defaults.model = Some("usual".to_owned());
-        let role = Role { model: Some("big".to_owned()), max_turns: Some(9), ..Role::default() };
+        let role = Role {
+            model: Some("big".to_owned()),
+            max_turns: Some(9),
+            concurrency: Some(2),
+            ..Role::default()
+        };
         settings.roles.insert("backend".to_owned(), role);
         settings
     }
@@ -238,6 +260,7 @@ mod tests {
             (Source::Project, Some("big"), 3)
         );
         assert_eq!(profile.prompt, "Ours.");
+        assert_eq!(at_once(&settings(), dir.path()).unwrap()["backend"], Some(2));
         assert_eq!(profile.resources.memory, Some(4 << 30));
     }
 

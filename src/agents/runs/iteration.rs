@@ -269,6 +269,7 @@ fn words(rejected: &Rejected) -> String {
     match rejected {
         Rejected::Invalid { message, .. }
         | Rejected::NotPossible { message }
+        | Rejected::VerifyFailed { message }
         | Rejected::Failed { message }
         | Rejected::Conflicts { message, .. } => message.clone(),
         Rejected::UnknownAgent { name, .. } | Rejected::UnknownService { name, .. } => {

@@ -54,6 +54,7 @@ use crate::model::{
 use crate::store::{Store, StoreError};
 
 pub use queue::free_memory;
+pub use secrets::{load as kept_credentials, save as keep_credentials};
 
 /// Events kept in the snapshot.
 const EVENTS: usize = 100;

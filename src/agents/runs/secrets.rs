@@ -1,4 +1,4 @@
-//! Credentials of a run that is not over, for the controller that comes after a killed one.
+//! Credentials of what is not over, a run or a project, for the controller that comes after a killed one.
 
 use std::io;
 use std::path::Path;
@@ -10,8 +10,12 @@ const FILE: &str = "credentials";
 /// Longest such file.
 const LONGEST: u64 = 1 << 20;
 
-/// Keeps them in a directory no container sees, mode 0600.
-pub(super) fn save(directory: &Path, credentials: &Credentials) -> io::Result<()> {
+/// Keeps them in a directory no container sees, mode 0600; forgets what was kept where there are none.
+///
+/// # Errors
+///
+/// The file cannot be written.
+pub fn save(directory: &Path, credentials: &Credentials) -> io::Result<()> {
     if credentials.0.is_empty() {
         remove(directory);
         return Ok(());
@@ -20,7 +24,7 @@ pub(super) fn save(directory: &Path, credentials: &Credentials) -> io::Result<()
 }
 
 /// What was kept; nothing where nothing can be read.
-pub(super) fn load(directory: &Path) -> Credentials {
+pub fn load(directory: &Path) -> Credentials {
     let read = Dir::open(directory).and_then(|dir| dir.small(FILE, LONGEST));
     read.ok().flatten().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
 }

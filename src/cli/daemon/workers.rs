@@ -1,6 +1,6 @@
 //! What tasks need of agents, over the kind Agent, its runs, and git in the project.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use tanuki_runtimes::ExecOutput;
 use tokio::sync::OnceCell;
 
-use crate::agents::runs::Runs;
+use crate::agents::runs::{Runs, keep_credentials, kept_credentials};
 use crate::agents::{Agents, Ground as _, roles};
 use crate::controller::Publisher;
 use crate::git::Repository;
@@ -18,7 +18,7 @@ use crate::model::{
     Snapshot, Spawn,
 };
 use crate::store::{Stage, Store};
-use crate::tasks::ports::{Bring, MergeResult, NewAgent, Target, Trouble, Verdict, Workers};
+use crate::tasks::ports::{Bring, MergeResult, NewAgent, Roles, Target, Trouble, Verdict, Workers};
 
 /// A merge of large branches on a slow disk.
 const BRING: Duration = Duration::from_secs(600);
@@ -136,8 +136,8 @@ impl Workers for Crew {
         self.agents.settings()
     }
 
-    fn roles(&self) -> Option<BTreeSet<String>> {
-        Some(roles::list(&self.settings(), &self.root).ok()?.into_keys().collect())
+    fn roles(&self) -> Option<Roles> {
+        roles::at_once(&self.settings(), &self.root).ok()
     }
 
     async fn spawn(&self, agent: &NewAgent) -> Result<(), Trouble> {
@@ -193,6 +193,16 @@ impl Workers for Crew {
     async fn start_run(&self, spec: RunSpec, credentials: Credentials) -> Result<String, Trouble> {
         let record = self.runs.start(spec, credentials).map_err(trouble)?;
         Ok(record.id)
+    }
+
+    fn keep_credentials(&self, credentials: &Credentials) {
+        if let Err(error) = keep_credentials(&self.state_dir, credentials) {
+            tracing::warn!(%error, "what agents sign in with does not survive this controller");
+        }
+    }
+
+    fn kept_credentials(&self) -> Credentials {
+        kept_credentials(&self.state_dir)
     }
 
     async fn stop_run(&self, agent: &str) -> Result<(), Trouble> {
@@ -263,12 +273,8 @@ impl Workers for Crew {
         match self.agents.handle(Request::AgentMerge(Box::new(merge))).await {
             Ok(_) => Ok(MergeResult::Merged),
             Err(Rejected::Conflicts { files, .. }) => Ok(MergeResult::Conflicts(files)),
-            Err(Rejected::NotPossible { message }) => {
-                let failed = verify.is_some_and(|command| {
-                    message.starts_with(&format!("nothing was merged: `{command}` fails"))
-                });
-                Ok(if failed { MergeResult::VerifyFailed(message) } else { MergeResult::Refused(message) })
-            }
+            Err(Rejected::VerifyFailed { message }) => Ok(MergeResult::VerifyFailed(message)),
+            Err(Rejected::NotPossible { message }) => Ok(MergeResult::Refused(message)),
             Err(rejected) => Err(trouble(rejected)),
         }
     }
@@ -315,7 +321,9 @@ fn trouble(rejected: Rejected) -> Trouble {
         Rejected::UnknownAgent { .. } => Trouble::Gone,
         Rejected::Invalid { message, hint } => Trouble::Invalid { message: format!("{message}; {hint}") },
         Rejected::Conflicts { message, files } => Trouble::Conflicts { with: message, files },
-        Rejected::NotPossible { message } | Rejected::Failed { message } => passing(message),
+        Rejected::NotPossible { message }
+        | Rejected::VerifyFailed { message }
+        | Rejected::Failed { message } => passing(message),
         Rejected::UnknownService { name, .. } => passing(format!("there is no service '{name}'")),
         Rejected::UnknownTask { id, .. } => passing(format!("there is no task '{id}'")),
         Rejected::ShuttingDown => passing("the controller is shutting down".to_owned()),

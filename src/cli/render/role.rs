@@ -57,6 +57,7 @@ pub fn render_role(profile: &Profile) -> String {
         ("Model", chosen(&profile.model, "the agent CLI's own choice")),
         ("Image", chosen(&profile.image, "the default image")),
         ("Turns", format!("at most {}", profile.max_turns)),
+        ("At once", at_once(profile.concurrency)),
         ("Allowed tools", list(&profile.allowed_tools, "all")),
         ("Denied tools", list(&profile.denied_tools, "none")),
         ("Resources", list(&resources, "no limits")),
@@ -66,6 +67,14 @@ pub fn render_role(profile: &Profile) -> String {
     // Writing to a string cannot fail.
     _ = write!(out, "\n{}\n", text::block(profile.prompt.trim()));
     out
+}
+
+fn at_once(concurrency: Option<u32>) -> String {
+    match concurrency {
+        Some(1) => "1 task".to_owned(),
+        Some(most) => format!("at most {most} tasks"),
+        None => "as many tasks as `limits` allow".to_owned(),
+    }
 }
 
 #[cfg(test)]

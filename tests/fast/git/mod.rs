@@ -1,5 +1,6 @@
 //! Git in the project's repository, against real git in temporary directories.
 
+mod carries;
 mod fetches;
 mod merges;
 mod opens;

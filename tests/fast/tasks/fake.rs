@@ -14,7 +14,7 @@ use tanuki::model::{
     AgentSettings, AgentState, AgentStatus, Conflict, Credentials, Desired, RunFailure, RunRecord, RunSpec,
     RunState, Time, Usage,
 };
-use tanuki::tasks::ports::{Bring, MergeResult, NewAgent, Target, Trouble, Verdict, Workers};
+use tanuki::tasks::ports::{Bring, MergeResult, NewAgent, Roles, Target, Trouble, Verdict, Workers};
 use tokio::sync::Notify;
 
 type Branch = BTreeSet<String>;
@@ -66,6 +66,10 @@ pub(super) struct Inner {
     /// The point at which nothing goes on.
     pub(super) crash_at: Option<u32>,
     pub(super) most_working: usize,
+    /// What is kept for the next controller to sign in with.
+    pub(super) kept: Credentials,
+    /// Runs, by task, with what each signed in with.
+    pub(super) signed_in: Vec<(String, Credentials)>,
     /// Calls, in order, for people.
     pub(super) log: Vec<String>,
 }
@@ -200,8 +204,8 @@ impl Workers for Fake {
         Arc::clone(&self.settings.lock().unwrap())
     }
 
-    fn roles(&self) -> Option<BTreeSet<String>> {
-        Some(["backend", "qa"].map(ToOwned::to_owned).into())
+    fn roles(&self) -> Option<Roles> {
+        Some([("backend".to_owned(), None), ("qa".to_owned(), Some(1))].into())
     }
 
     async fn spawn(&self, agent: &NewAgent) -> Result<(), Trouble> {
@@ -248,7 +252,7 @@ impl Workers for Fake {
         Ok(self.runs_of(task).into_iter().filter(|run| run.agent == agent).collect())
     }
 
-    async fn start_run(&self, spec: RunSpec, _credentials: Credentials) -> Result<String, Trouble> {
+    async fn start_run(&self, spec: RunSpec, credentials: Credentials) -> Result<String, Trouble> {
         self.point().await;
         let id = {
             let now = self.clock.now();
@@ -272,12 +276,21 @@ impl Workers for Fake {
             let ending = tries[ended.count().min(tries.len() - 1)];
             let record = record(&spec, &format!("{}-{number}", spec.agent), now);
             let id = record.id.clone();
+            inner.signed_in.push((task.clone(), credentials));
             inner.log.push(format!("run {id} for {task}"));
             inner.runs.push(Run { record, ends: now + Duration::from_secs(40), ending });
             id
         };
         self.point().await;
         Ok(id)
+    }
+
+    fn keep_credentials(&self, credentials: &Credentials) {
+        self.lock().kept = credentials.clone();
+    }
+
+    fn kept_credentials(&self) -> Credentials {
+        self.lock().kept.clone()
     }
 
     async fn stop_run(&self, agent: &str) -> Result<(), Trouble> {

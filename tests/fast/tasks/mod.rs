@@ -4,5 +4,6 @@ mod fake;
 mod files;
 mod front;
 mod graph;
+mod people;
 mod project;
 mod schedule;

@@ -19,15 +19,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::fake::{Fake, Try};
 
-struct Lab {
-    dir: tempfile::TempDir,
+pub(super) struct Lab {
+    pub(super) dir: tempfile::TempDir,
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
-    fake: Arc<Fake>,
+    pub(super) fake: Arc<Fake>,
     controller: Option<Running>,
 }
 
-struct Running {
+pub(super) struct Running {
     tasks: Arc<Tasks>,
     publisher: Publisher<Snapshot>,
     waker: Waker<Key>,
@@ -35,7 +35,7 @@ struct Running {
 }
 
 impl Lab {
-    fn new(agents: u32, working: u32) -> Self {
+    pub(super) fn new(agents: u32, working: u32) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("tasks")).unwrap();
         let clock: Arc<dyn Clock> = Arc::new(TokioClock::new(Time(1_769_860_800_000)));
@@ -50,12 +50,12 @@ impl Lab {
         Self { dir, store: Arc::new(Store::in_memory().unwrap()), clock, fake, controller: None }
     }
 
-    fn file(&self, id: &str) -> std::path::PathBuf {
+    pub(super) fn file(&self, id: &str) -> std::path::PathBuf {
         self.dir.path().join(format!("tasks/{id}.md"))
     }
 
     /// A task; `more` is further front matter.
-    fn task(&self, id: &str, depends_on: &[&str], more: &str, tries: &[Try]) {
+    pub(super) fn task(&self, id: &str, depends_on: &[&str], more: &str, tries: &[Try]) {
         let on = depends_on.join(", ");
         let text =
             format!("---\nid: {id}\nstatus: pending # mine\ndepends_on: [{on}]\n{more}---\nDo {id}.\n");
@@ -67,7 +67,7 @@ impl Lab {
         }
     }
 
-    fn verified(&self, id: &str, depends_on: &[&str], more: &str, tries: &[Try]) {
+    pub(super) fn verified(&self, id: &str, depends_on: &[&str], more: &str, tries: &[Try]) {
         self.task(id, depends_on, &format!("{more}completion: {{ verify: {id} }}\n"), tries);
     }
 
@@ -103,20 +103,20 @@ impl Lab {
         running.tasks.handle(request).await.map(|accepted| accepted.text)
     }
 
-    async fn start(&mut self, merge: bool) {
+    pub(super) async fn start(&mut self, merge: bool) {
         self.boot();
         self.ask(start(merge)).await.unwrap();
     }
 
-    fn snapshot(&self) -> Arc<Snapshot> {
+    pub(super) fn snapshot(&self) -> Arc<Snapshot> {
         self.controller.as_ref().unwrap().publisher.current()
     }
 
-    fn look_again(&self) {
+    pub(super) fn look_again(&self) {
         self.controller.as_ref().unwrap().waker.wake(Wake::All);
     }
 
-    async fn until(&self, what: &str, mut is_so: impl FnMut(&Snapshot) -> bool) {
+    pub(super) async fn until(&self, what: &str, mut is_so: impl FnMut(&Snapshot) -> bool) {
         let mut snapshots = self.controller.as_ref().unwrap().publisher.subscribe();
         let waited = timeout(Duration::from_secs(24 * 3600), async {
             while !is_so(&snapshots.borrow_and_update().clone()) {
@@ -127,22 +127,22 @@ impl Lab {
         assert!(waited.is_ok(), "not {what}: {}\n{:#?}", told(&self.snapshot()), self.fake.lock().log);
     }
 
-    async fn until_phase(&self, phase: ProjectPhase) {
+    pub(super) async fn until_phase(&self, phase: ProjectPhase) {
         self.until(&phase.to_string(), |snapshot| snapshot.work.phase == phase).await;
     }
 
-    async fn until_state(&self, id: &str, state: TaskState) {
+    pub(super) async fn until_state(&self, id: &str, state: TaskState) {
         self.until(&format!("{id} {state}"), |snapshot| {
             snapshot.tasks.get(id).is_some_and(|t| t.state == state)
         })
         .await;
     }
 
-    fn states(&self) -> BTreeMap<String, TaskState> {
+    pub(super) fn states(&self) -> BTreeMap<String, TaskState> {
         self.snapshot().tasks.iter().map(|(id, task)| (id.clone(), task.state)).collect()
     }
 
-    fn reason(&self, id: &str) -> String {
+    pub(super) fn reason(&self, id: &str) -> String {
         self.snapshot().tasks[id].reason.clone()
     }
 }
@@ -151,7 +151,7 @@ fn start(merge: bool) -> Request {
     Request::ProjectStart { projects: Vec::new(), merge, dry_run: false, credentials: Credentials::default() }
 }
 
-fn told(snapshot: &Snapshot) -> String {
+pub(super) fn told(snapshot: &Snapshot) -> String {
     let line = |task: &Arc<tanuki::model::TaskStatus>| {
         let agent = task.assigned_to.as_deref().unwrap_or("-");
         format!("{} {} {agent} {}: {}\n", task.id, task.state, task.reason, task.message)
@@ -351,33 +351,6 @@ async fn stop_returns_what_runs_and_resume_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn people_change_files_in_the_middle() {
-    let mut lab = Lab::new(8, 4);
-    lab.verified("a", &[], "", &[]);
-    lab.verified("b", &["a"], "", &[]);
-    lab.verified("e", &[], "", &[]);
-    lab.start(false).await;
-    lab.until_state("a", TaskState::InProgress).await;
-    lab.until_state("e", TaskState::InProgress).await;
-    // One is done by hand, one is taken away, one is added and given to somebody.
-    let text = fs::read_to_string(lab.file("a")).unwrap().replace("status: in_progress", "status: complete");
-    fs::write(lab.file("a"), text).unwrap();
-    fs::remove_file(lab.file("e")).unwrap();
-    lab.task("c", &[], "assigned_to: ann\ncompletion: { verify: c }\n", &[]);
-    lab.fake.lock().depends.remove("b");
-    lab.look_again();
-    lab.until_phase(ProjectPhase::Finished).await;
-    assert!(lab.states().values().all(|state| *state == TaskState::Complete), "{}", told(&lab.snapshot()));
-    assert_eq!(lab.snapshot().tasks["c"].assigned_to.as_deref(), Some("ann"));
-    assert_eq!(lab.fake.runs_of("a").len(), 1);
-    assert!(
-        !lab.snapshot().tasks.contains_key("e")
-            && lab.fake.runs_of("e").iter().all(|run| run.state.is_over())
-    );
-    assert!(fs::read_to_string(lab.file("b")).unwrap().contains("status: complete # mine"));
-}
-
-#[tokio::test(start_paused = true)]
 async fn what_is_finished_begins_again_only_when_a_person_says_so() {
     let mut lab = Lab::new(8, 4);
     lab.verified("a", &[], "", &[]);
@@ -395,20 +368,6 @@ async fn what_is_finished_begins_again_only_when_a_person_says_so() {
     lab.until("again", |snapshot| snapshot.work.phase == ProjectPhase::Running).await;
     lab.controller.as_ref().unwrap().tasks.halt().await;
     assert_eq!(lab.states()["a"], TaskState::Pending);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_lost_agent_gives_its_task_to_another_one() {
-    let mut lab = Lab::new(8, 4);
-    lab.verified("a", &[], "", &[]);
-    lab.start(false).await;
-    lab.until_state("a", TaskState::InProgress).await;
-    lab.fake.lose("agent");
-    lab.look_again();
-    lab.until_phase(ProjectPhase::Finished).await;
-    assert_eq!(lab.states()["a"], TaskState::Complete);
-    assert_eq!(lab.snapshot().tasks["a"].assigned_to.as_deref(), Some("agent-2"));
-    assert_eq!(lab.snapshot().tasks["a"].attempts, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -438,6 +397,24 @@ async fn what_is_not_the_tasks_fault_spends_no_try() {
     lab.until("paused", |snapshot| snapshot.work.message.contains("scripted waits")).await;
     lab.until_phase(ProjectPhase::Finished).await;
     assert_eq!((lab.states()["a"], lab.snapshot().tasks["a"].attempts), (TaskState::Complete, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_controller_has_what_agents_sign_in_with_until_the_end() {
+    let mut lab = Lab::new(8, 4);
+    lab.verified("a", &[], "", &[]);
+    lab.verified("b", &["a"], "", &[]);
+    lab.boot();
+    let key = Credentials([("KEY".to_owned(), "secret".to_owned())].into());
+    let Request::ProjectStart { projects, merge, dry_run, .. } = start(false) else { unreachable!() };
+    lab.ask(Request::ProjectStart { projects, merge, dry_run, credentials: key.clone() }).await.unwrap();
+    lab.until_state("a", TaskState::InProgress).await;
+    lab.kill().await;
+    lab.boot();
+    lab.until_phase(ProjectPhase::Finished).await;
+    let signed_in = lab.fake.lock().signed_in.clone();
+    assert_eq!(signed_in, [("a".to_owned(), key.clone()), ("b".to_owned(), key)]);
+    assert_eq!(lab.fake.lock().kept, Credentials::default());
 }
 
 #[tokio::test(start_paused = true)]

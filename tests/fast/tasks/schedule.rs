@@ -30,7 +30,7 @@ fn agent(name: &str, group: Group) -> Worker {
 }
 
 fn board(tasks: Vec<Item>, agents: Vec<Worker>) -> Board {
-    Board { tasks, agents, most_agents: 3, most_working: 3, taken: BTreeSet::new(), chains: BTreeMap::new() }
+    Board { tasks, agents, most_agents: 3, most_working: 3, ..Board::default() }
 }
 
 fn told(board: &Board) -> String {
@@ -103,6 +103,19 @@ fn an_agent_is_kept_for_a_task_that_is_not_settled() {
     ");
 }
 
+#[test]
+fn a_role_has_no_more_tasks_than_it_may() {
+    let mut rests = task("a", group("qa", ""), &[]);
+    rests.stand = Stand::Resting { agent: "qa".to_owned(), due: false };
+    let tasks = vec![rests, task("b", group("qa", "web"), &[]), task("c", group("docs", ""), &[])];
+    let mut board = board(tasks, vec![agent("qa", group("qa", ""))]);
+    board.roles.insert("qa".to_owned(), 1);
+    insta::assert_snapshot!(told(&board), @r"
+    b: wait: RoleBusy: of the role 'qa' no more than 1 task at once may be worked on
+    c: spawn docs: Ready: medium and ready; no agent of the role 'docs' is free
+    ");
+}
+
 /// How a task ends each time it is worked on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
@@ -123,6 +136,7 @@ struct Case {
     /// What completes is merged.
     merge: bool,
     chains: BTreeMap<String, usize>,
+    roles: BTreeMap<String, usize>,
     /// Which of the tasks under way ends next, again and again.
     order: Vec<usize>,
 }
@@ -143,9 +157,9 @@ fn cases() -> impl Strategy<Value = Case> {
     ];
     let one =
         (fate, priority, 0..3usize, 0..4usize, proptest::collection::vec(0..30usize, 0..4), any::<u16>());
-    let limits = (1..4usize, 1..4usize, 1..3usize, any::<bool>());
+    let limits = (1..4usize, 1..4usize, 1..3usize, 1..3usize, any::<bool>());
     (proptest::collection::vec(one, 1..16), limits, proptest::collection::vec(0..8usize, 8)).prop_map(
-        |(drawn, (most_agents, most_working, chain, merge), order)| {
+        |(drawn, (most_agents, most_working, chain, role, merge), order)| {
             let tasks =
                 drawn.into_iter().enumerate().map(|(index, (fate, priority, role, stream, deps, salt))| {
                     let group = group(["", "qa", "docs"][role], ["", "api", "web", "db"][stream]);
@@ -158,7 +172,8 @@ fn cases() -> impl Strategy<Value = Case> {
                     (item, fate)
                 });
             let chains = BTreeMap::from([("api".to_owned(), chain)]);
-            Case { tasks: tasks.collect(), most_agents, most_working, merge, chains, order }
+            let roles = BTreeMap::from([("qa".to_owned(), role)]);
+            Case { tasks: tasks.collect(), most_agents, most_working, merge, chains, roles, order }
         },
     )
 }
@@ -182,6 +197,7 @@ impl Project {
             most_working: case.most_working,
             taken: BTreeSet::new(),
             chains: case.chains.clone(),
+            roles: case.roles.clone(),
         };
         let fates = case.tasks.iter().map(|(_, fate)| *fate).collect();
         Self { board, fates, merge: case.merge, decisions: Vec::new() }
@@ -259,10 +275,18 @@ impl Project {
         let working = |task: &&Item| matches!(task.stand, Stand::Working { .. });
         assert!(board.tasks.iter().filter(working).count() <= board.most_working);
         let mut streams: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut roles: BTreeMap<&str, usize> = BTreeMap::new();
         for index in self.under_way() {
-            if let Some(stream) = &board.tasks[index].group.workstream {
+            let Group { role, workstream } = &board.tasks[index].group;
+            if let Some(stream) = workstream {
                 *streams.entry(stream).or_default() += 1;
             }
+            if let Some(role) = role {
+                *roles.entry(role).or_default() += 1;
+            }
+        }
+        for (role, count) in roles {
+            assert!(board.roles.get(role).is_none_or(|most| count <= *most), "{role} has {count}");
         }
         for (stream, count) in streams {
             assert!(count <= board.chains.get(stream).copied().unwrap_or(1), "{stream} has {count}");

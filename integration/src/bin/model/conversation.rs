@@ -23,6 +23,8 @@ pub(crate) enum Said {
     User(String),
     /// The model called so many tools.
     Calls(usize),
+    /// A tool's result.
+    Result(String),
 }
 
 #[derive(Debug, Clone, Default)]
@@ -37,19 +39,20 @@ pub(crate) struct Tool {
 impl Conversation {
     /// What the model answers now. The newest message with a script counts.
     pub(crate) fn turn(&self) -> Turn {
-        let (mut steps, mut calls) = (Vec::new(), 0);
+        let (mut steps, mut calls, mut result) = (Vec::new(), 0, "");
         for said in &self.said {
             match said {
                 Said::User(text) => {
                     let these = script::steps(text);
                     if !these.is_empty() {
-                        (steps, calls) = (these, 0);
+                        (steps, calls, result) = (these, 0, "");
                     }
                 }
                 Said::Calls(count) => calls += count,
+                Said::Result(text) => result = text,
             }
         }
-        match script::turn(&steps, calls) {
+        match script::turn(&steps, calls, result) {
             // Titles and summaries are asked for without tools.
             Turn::Call(_) if self.tools.is_empty() => Turn::Say("Stand-in".to_owned()),
             Turn::Call(step) if self.call(&step).is_none() => {

@@ -14,6 +14,8 @@ fn read(request: &Value) -> Conversation {
         let content = &message["content"];
         if message["role"] == "user" {
             conversation.said.push(Said::User(text_of(content)));
+            let results = list(content).iter().filter(|block| block["type"] == "tool_result");
+            conversation.said.extend(results.map(|block| Said::Result(text_of(&block["content"]))));
         } else {
             let calls = list(content).iter().filter(|block| block["type"] == "tool_use").count();
             conversation.said.push(Said::Calls(calls));

@@ -19,6 +19,11 @@ fn read(request: &Value) -> Conversation {
                 conversation.said.push(Said::User(text_of(&item["content"])));
             }
             "function_call" => conversation.said.push(Said::Calls(1)),
+            "function_call_output" => {
+                let output = &item["output"];
+                let text = output.as_str().map_or_else(|| output.to_string(), ToOwned::to_owned);
+                conversation.said.push(Said::Result(text));
+            }
             _ => {}
         }
     }
@@ -130,6 +135,7 @@ fn message(text: &str, number: u64) -> (Value, Vec<Value>) {
 fn error(status: u16) -> Value {
     let (kind, code) = match status {
         401 => ("invalid_request_error", "invalid_api_key"),
+        402 => ("insufficient_quota", "insufficient_quota"),
         429 => ("rate_limit_error", "rate_limit_exceeded"),
         _ => ("server_error", "server_error"),
     };

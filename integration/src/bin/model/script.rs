@@ -6,6 +6,7 @@
 //! STUB: say TEXT            ends the turn with this; without it a turn ends with "Done."
 //! STUB: say-bytes N         ends the turn with a single line of so many bytes
 //! STUB: status N            answers with this HTTP status, however often it is asked
+//! STUB: unless WORD N       answers with this HTTP status while the last tool's result does not have the word
 //! STUB: hang                never answers
 //! ```
 
@@ -18,6 +19,7 @@ pub(crate) enum Step {
     Run(String),
     Say(String),
     Status(u16),
+    Unless { word: String, status: u16 },
     Hang,
 }
 
@@ -47,13 +49,17 @@ fn step(line: &str) -> Step {
         "say" => Step::Say(rest.to_owned()),
         "say-bytes" => Step::Say("x".repeat(rest.parse().unwrap_or_default())),
         "status" => Step::Status(rest.parse().unwrap_or(500)),
+        "unless" => {
+            let (word, status) = rest.split_once(' ').unwrap_or((rest, ""));
+            Step::Unless { word: word.to_owned(), status: status.parse().unwrap_or(500) }
+        }
         "hang" => Step::Hang,
         _ => Step::Say(format!("I do not know how to `{line}`.")),
     }
 }
 
-/// What comes after so many calls of tools.
-pub(crate) fn turn(steps: &[Step], calls: usize) -> Turn {
+/// What comes after so many calls of tools, the last of which had this result.
+pub(crate) fn turn(steps: &[Step], calls: usize, result: &str) -> Turn {
     let mut left = calls;
     for step in steps {
         match step {
@@ -63,6 +69,8 @@ pub(crate) fn turn(steps: &[Step], calls: usize) -> Turn {
             _ if left > 0 => {}
             Step::Say(text) => return Turn::Say(text.clone()),
             Step::Status(status) => return Turn::Status(*status),
+            Step::Unless { word, .. } if result.contains(word.as_str()) => {}
+            Step::Unless { status, .. } => return Turn::Status(*status),
             Step::Hang => return Turn::Hang,
         }
     }
@@ -77,16 +85,23 @@ mod tests {
     fn a_script_is_followed_step_by_step() {
         let steps = steps("Please.\nSTUB: write a.txt one two\n  STUB: run git status\nSTUB: say All done\n");
         let write = Step::Write { path: "a.txt".to_owned(), text: "one two".to_owned() };
-        assert_eq!(turn(&steps, 0), Turn::Call(write));
-        assert_eq!(turn(&steps, 1), Turn::Call(Step::Run("git status".to_owned())));
-        assert_eq!(turn(&steps, 2), Turn::Say("All done".to_owned()));
+        assert_eq!(turn(&steps, 0, ""), Turn::Call(write));
+        assert_eq!(turn(&steps, 1, ""), Turn::Call(Step::Run("git status".to_owned())));
+        assert_eq!(turn(&steps, 2, ""), Turn::Say("All done".to_owned()));
     }
 
     #[test]
     fn a_fault_comes_where_it_stands() {
         let steps = steps("STUB: run true\nSTUB: status 429\nSTUB: hang");
-        assert_eq!(turn(&steps, 0), Turn::Call(Step::Run("true".to_owned())));
-        assert_eq!(turn(&steps, 1), Turn::Status(429));
-        assert_eq!(turn(&[], 0), Turn::Say("Done.".to_owned()));
+        assert_eq!(turn(&steps, 0, ""), Turn::Call(Step::Run("true".to_owned())));
+        assert_eq!(turn(&steps, 1, ""), Turn::Status(429));
+        assert_eq!(turn(&[], 0, ""), Turn::Say("Done.".to_owned()));
+    }
+
+    #[test]
+    fn a_fault_can_end() {
+        let steps = steps("STUB: run cat bill\nSTUB: unless paid 402\nSTUB: say Thanks");
+        assert_eq!(turn(&steps, 1, "no such file"), Turn::Status(402));
+        assert_eq!(turn(&steps, 1, "it is paid"), Turn::Say("Thanks".to_owned()));
     }
 }
