@@ -53,3 +53,4 @@ mod runs;
 mod secrets;
 mod session;
 mod start;
+mod told;

@@ -1,11 +1,15 @@
 //! Claude Code.
+//!
+//! That it waits for a person is told by its hooks: `PermissionRequest` at once, also for a question or a plan, and
+//! `Notification` when a prompt is waited for. Without a person at the terminal (`-p`) it never waits: what would be asked
+//! is denied, and the run fails as denied.
 
 use serde_json::Value;
 
 use super::classify::classify;
 use super::read::{Dialect, Items, Outcome, cut, silent, tail, text};
 use super::tools::{WRITING, bare};
-use super::{HOME, HomeFile, Invocation, Order, option, words};
+use super::{HOME, HomeFile, Invocation, Order, option, waits, words};
 use crate::model::{OutputKind, RunFailure, Usage};
 
 pub(super) const SECRETS: &[&str] = &["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"];
@@ -70,7 +74,12 @@ pub(super) fn interactive(order: &Order<'_>) -> Invocation {
         "customApiKeyResponses": { "approved": [&key[last..]] },
         "projects": { "/workspace": { "hasTrustDialogAccepted": true } },
     });
-    let settings = serde_json::json!({ "skipDangerousModePermissionPrompt": true });
+    // None of these tells that a permission was given: a tool that was asked for counts as waiting until it has ended.
+    let goes_on = ["PostToolUse", "UserPromptSubmit", "Stop", "SessionStart", "SessionEnd"];
+    let settings = serde_json::json!({
+        "skipDangerousModePermissionPrompt": true,
+        "hooks": waits::hooks(&["PermissionRequest", "Notification"], &goes_on),
+    });
     out.files =
         vec![HomeFile::merged(".claude.json", &state), HomeFile::merged(".claude/settings.json", &settings)];
     out.env.insert("HOME".to_owned(), HOME.to_owned());

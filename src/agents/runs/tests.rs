@@ -28,6 +28,10 @@ struct FakeGround {
     container: String,
     settings: Mutex<AgentSettings>,
     commits: Mutex<Vec<String>>,
+    /// Nothing may be started.
+    stopped: AtomicBool,
+    /// Not found by name.
+    unresolved: Mutex<Vec<String>>,
 }
 
 impl FakeGround {
@@ -64,6 +68,19 @@ impl Ground for FakeGround {
 
     fn home_dir(&self, agent: &str) -> PathBuf {
         self.dir.path().join("agents").join(agent).join("home")
+    }
+
+    fn may_enter(&self, _agent: &str) -> Result<(), Rejected> {
+        match self.stopped.load(Ordering::Relaxed) {
+            true => Err(Rejected::NotPossible { message: "it is stopped".to_owned() }),
+            false => Ok(()),
+        }
+    }
+
+    fn entered(&self, _agent: &str) {}
+
+    async fn unresolved(&self, _agent: &str, _ready: &Ready) -> Vec<String> {
+        self.unresolved.lock().unwrap().clone()
     }
 
     async fn enter(&self, agent: &str) -> Result<Ready, Rejected> {
@@ -115,7 +132,8 @@ fn local(spec: &ExecSpec, agents: &Path) -> ExecOutput {
     };
     let path = format!("{}/bin:/usr/bin:/bin", agents.display());
     let mut command = Command::new("sh");
-    command.args(spec.command[1..].iter().map(here)).env_clear().env("PATH", path).envs(&spec.env);
+    command.args(spec.command[1..].iter().map(here)).env_clear().env("PATH", path);
+    command.envs(spec.env.iter().map(|(name, value)| (name, here(value))));
     if let Some(workdir) = &spec.workdir {
         command.current_dir(workdir);
     }
@@ -148,7 +166,14 @@ impl World {
         let mut settings = AgentSettings::default();
         settings.limits.free_memory = 0;
         settings.adapters.insert("shell".to_owned(), shell);
-        let ground = FakeGround { dir, container, settings: Mutex::new(settings), commits: Mutex::default() };
+        let ground = FakeGround {
+            dir,
+            container,
+            settings: Mutex::new(settings),
+            commits: Mutex::default(),
+            stopped: AtomicBool::new(false),
+            unresolved: Mutex::default(),
+        };
         Self { ground: Arc::new(ground), runtime, store: Arc::new(Store::in_memory().unwrap()), agent }
     }
 
@@ -303,6 +328,10 @@ async fn what_makes_no_sense_is_refused() {
     }
     let unknown = RunSpec { agent: "nobody".to_owned(), ..world.spec("x") };
     assert!(matches!(start(unknown), Err(Rejected::UnknownAgent { .. })));
+    world.ground.stopped.store(true, Ordering::Relaxed);
+    assert!(matches!(start(world.spec("true")), Err(Rejected::NotPossible { .. })));
+    assert_eq!(world.store.runs(None, 10).unwrap(), []);
+    world.ground.stopped.store(false, Ordering::Relaxed);
     start(world.spec("sleep 60")).unwrap();
     assert!(matches!(start(world.spec("x")), Err(Rejected::NotPossible { .. })));
     runs.stop(&world.agent).await.unwrap();
@@ -453,13 +482,8 @@ echo "{\"type\":\"turn.completed\",\"usage\":{\"input_tokens\":$used,\"output_to
 
 #[tokio::test]
 async fn a_resumed_session_counts_only_what_is_new() {
-    use std::os::unix::fs::PermissionsExt as _;
     let world = World::new().await;
-    let bin = world.ground.dir.path().join("agents/bin");
-    std::fs::create_dir_all(&bin).unwrap();
-    std::fs::write(bin.join("codex"), CODEX).unwrap();
-    std::fs::set_permissions(bin.join("codex"), std::fs::Permissions::from_mode(0o755)).unwrap();
-    world.ground.settings.lock().unwrap().adapters.get_mut("shell").unwrap().kind = AdapterKind::Codex;
+    install(&world, AdapterKind::Codex, "codex", CODEX);
     let mut used = Vec::new();
     for resume in [true, true, true, false] {
         let record = world.run(RunSpec { resume, ..world.spec("-do it") }).await;
@@ -471,6 +495,71 @@ async fn a_resumed_session_counts_only_what_is_new() {
     assert_eq!(std::fs::read_to_string(world.ground.dir.path().join("prompt")).unwrap(), "-do it");
     let config = world.ground.home_dir(&world.agent).join(".codex/config.toml");
     assert!(std::fs::read_to_string(config).unwrap().contains("[analytics]"));
+}
+
+/// Puts an agent CLI of this kind and text into the container.
+fn install(world: &World, kind: AdapterKind, name: &str, script: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let bin = world.ground.dir.path().join("agents/bin");
+    std::fs::create_dir_all(&bin).unwrap();
+    std::fs::write(bin.join(name), script).unwrap();
+    std::fs::set_permissions(bin.join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
+    world.ground.settings.lock().unwrap().adapters.get_mut("shell").unwrap().kind = kind;
+}
+
+#[tokio::test]
+async fn turns_are_counted_where_the_agent_cli_has_no_limit() {
+    let command = |id: &str| {
+        format!(
+            r#"echo '{{"type":"item.completed","item":{{"id":"{id}","type":"command_execution","exit_code":0}}}}'"#
+        )
+    };
+    let (one, two) = (command("1"), command("2"));
+    let endless = format!("#!/bin/sh\n{one}\n{two}\nexec sleep 63.5\n");
+    let world = World::new().await;
+    install(&world, AdapterKind::Codex, "codex", &endless);
+    let record = world.run(RunSpec { max_turns: Some(2), ..world.spec("x") }).await;
+    assert_eq!((record.state, record.failure), (RunState::Failed, Some(RunFailure::TurnLimit)));
+    let left = Command::new("sh").args(["-c", &script::alive(), "tanuki", &record.id]).status().unwrap();
+    assert!(!left.success(), "processes are left");
+    assert_eq!(world.ground.commits.lock().unwrap().len(), 1, "what was done so far is kept");
+
+    // One that is faster than who counts is no better off, and one within its limit is fine.
+    let said = r#"echo '{"type":"item.completed","item":{"type":"agent_message","text":"ok"}}'"#;
+    let done = r#"echo '{"type":"turn.completed","usage":{"input_tokens":1,"output_tokens":1}}'"#;
+    install(&world, AdapterKind::Codex, "codex", &format!("#!/bin/sh\n{one}\n{two}\n{said}\n{done}\n"));
+    let record = world.run(RunSpec { max_turns: Some(2), ..world.spec("x") }).await;
+    assert_eq!(record.failure, Some(RunFailure::TurnLimit));
+    let record = world.run(RunSpec { max_turns: Some(3), ..world.spec("x") }).await;
+    assert_eq!((record.state, record.usage.turns), (RunState::Succeeded, Some(3)), "{}", record.message);
+}
+
+#[tokio::test]
+async fn a_run_waits_for_a_person_no_longer_than_it_goes_on() {
+    let world = World::new().await;
+    let runs = world.runs();
+    let file = world.ground.runs_dir(&world.agent).join("waiting.run");
+    let prompt = "echo why >$TANUKI_WAITING; while [ ! -e go ]; do sleep 0.1; done";
+    runs.start(world.spec(prompt), Credentials::default()).unwrap();
+    appears(&file).await;
+    std::fs::write(world.ground.workspace().join("go"), "").unwrap();
+    over(&runs, &world.agent).await;
+    assert!(!file.exists());
+    // Nor from before it began.
+    std::fs::write(&file, "old").unwrap();
+    runs.start(world.spec("test ! -e $TANUKI_WAITING"), Credentials::default()).unwrap();
+    assert_eq!(over(&runs, &world.agent).await.state, RunState::Succeeded);
+}
+
+#[tokio::test]
+async fn services_that_are_not_found_by_name_are_told_of() {
+    let world = World::new().await;
+    *world.ground.unresolved.lock().unwrap() = vec!["tanuki-svc-db".to_owned()];
+    let runs = world.runs();
+    runs.start(world.spec("echo on"), Credentials::default()).unwrap();
+    assert_eq!(over(&runs, &world.agent).await.state, RunState::Succeeded);
+    let texts = world.texts(&runs, world.query()).await;
+    assert!(texts.iter().any(|text| text.contains("tanuki-svc-db")), "{texts:?}");
 }
 
 #[tokio::test]
