@@ -40,6 +40,8 @@ fn common(order: &Order<'_>, command: &mut Vec<String>) {
     if order.allow.is_empty() {
         command.extend(words(&["--permission-mode", "bypassPermissions"]));
     } else {
+        // At a terminal it would decide by itself otherwise; so a person does.
+        command.extend(words(&["--permission-mode", "default"]));
         let allowed =
             |tool: &&str| order.allow.iter().any(|allowed| bare(allowed).eq_ignore_ascii_case(tool));
         denied.extend(WRITING.iter().filter(|tool| !allowed(tool)).map(|tool| (*tool).to_owned()));
@@ -74,11 +76,15 @@ pub(super) fn interactive(order: &Order<'_>) -> Invocation {
         "customApiKeyResponses": { "approved": [&key[last..]] },
         "projects": { "/workspace": { "hasTrustDialogAccepted": true } },
     });
-    // None of these tells that a permission was given: a tool that was asked for counts as waiting until it has ended.
+    // None of these tells that a permission was given or refused: until the tool has ended, or the person types the next
+    // prompt, it counts as waiting. The other kinds of notifications tell what the first hook has told better.
     let goes_on = ["PostToolUse", "UserPromptSubmit", "Stop", "SessionStart", "SessionEnd"];
     let settings = serde_json::json!({
         "skipDangerousModePermissionPrompt": true,
-        "hooks": waits::hooks(&["PermissionRequest", "Notification"], &goes_on),
+        "hooks": waits::hooks(
+            &[("PermissionRequest", ""), ("Notification", "idle_prompt|elicitation_dialog")],
+            &goes_on,
+        ),
     });
     out.files =
         vec![HomeFile::merged(".claude.json", &state), HomeFile::merged(".claude/settings.json", &settings)];

@@ -102,7 +102,7 @@ pub(super) fn headless(order: &Order<'_>) -> Invocation {
 pub(super) fn interactive(order: &Order<'_>) -> Invocation {
     let mut out = begin(order);
     let goes_on = ["AfterTool", "BeforeAgent", "AfterAgent", "SessionStart", "SessionEnd"];
-    let settings = json!({ "hooks": waits::hooks(&["Notification"], &goes_on) });
+    let settings = json!({ "hooks": waits::hooks(&[("Notification", "")], &goes_on) });
     out.files.push(HomeFile::merged(".gemini/settings.json", &settings));
     common(order, &mut out.command);
     out

@@ -18,15 +18,19 @@ pub(super) const WAIT: &str = "{ [ -z \"$TANUKI_WAITING\" ] || { head -c 65000 >
 pub(super) const GO_ON: &str =
     "{ cat; [ -z \"$TANUKI_WAITING\" ] || rm -f \"$TANUKI_WAITING\"; } >/dev/null 2>&1; exit 0";
 
-/// Settings of hooks, as claude and gemini have them: the events at which it begins to wait, and those that show that
-/// it goes on.
-pub(super) fn hooks(waits: &[&str], goes_on: &[&str]) -> Value {
-    let of = |events: &[&str], command: &'static str| {
-        let hook = serde_json::json!([{ "hooks": [{ "type": "command", "command": command }] }]);
-        events.iter().map(|event| ((*event).to_owned(), hook.clone())).collect::<Vec<_>>()
+/// Settings of hooks, as claude and gemini have them: the events at which it begins to wait, each with the kinds that
+/// count (all where there is nothing), and those that show that it goes on.
+pub(super) fn hooks(waits: &[(&str, &str)], goes_on: &[&str]) -> Value {
+    let hook = |matcher: &str, command: &str| {
+        let mut hook = serde_json::json!({ "hooks": [{ "type": "command", "command": command }] });
+        if !matcher.is_empty() {
+            hook["matcher"] = matcher.into();
+        }
+        Value::Array(vec![hook])
     };
-    let all = of(waits, WAIT).into_iter().chain(of(goes_on, GO_ON));
-    Value::Object(all.collect::<Map<String, Value>>())
+    let waits = waits.iter().map(|(event, matcher)| ((*event).to_owned(), hook(matcher, WAIT)));
+    let goes_on = goes_on.iter().map(|event| ((*event).to_owned(), hook("", GO_ON)));
+    Value::Object(waits.chain(goes_on).collect::<Map<String, Value>>())
 }
 
 /// What a process waits for, in one line: the file is what a hook was given, or a line of text. Written by the agent.
