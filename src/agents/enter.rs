@@ -13,7 +13,7 @@ use super::layout::WORKSPACE;
 use super::lifecycle::failed;
 use super::{Ground, Ready};
 use crate::git::Transport;
-use crate::model::{AgentSettings, AgentSpec, ContainerPhase, Desired, Rejected};
+use crate::model::{AgentSettings, AgentSpec, AgentState, ContainerPhase, Desired, Rejected};
 use crate::store::Stage;
 
 /// How long a commit may take.
@@ -50,6 +50,15 @@ impl Agents {
             environment_generation: environment.remembered.generation,
             user: Some(user),
             workdir: WORKSPACE.to_owned(),
+        })
+    }
+
+    pub(super) fn is_wanted_running(&self, agent: &str) -> Result<(), Rejected> {
+        if self.made(agent)?.desired == Desired::Running {
+            return Ok(());
+        }
+        Err(Rejected::NotPossible {
+            message: format!("agent '{agent}' is stopped; `tanuki start {agent}` starts it"),
         })
     }
 
@@ -100,13 +109,32 @@ impl Ground for Agents {
         self.deps.layout.home(agent)
     }
 
-    async fn enter(&self, agent: &str) -> Result<Ready, Rejected> {
-        let row = self.made(agent)?;
-        if row.desired != Desired::Running {
-            return Err(Rejected::NotPossible {
-                message: format!("agent '{agent}' is stopped; `tanuki start {agent}` starts it"),
-            });
+    fn may_enter(&self, agent: &str) -> Result<(), Rejected> {
+        self.is_wanted_running(agent)?;
+        match self.deps.publisher.current().agents.get(agent) {
+            Some(status) if matches!(status.state, AgentState::Lost | AgentState::Error) => {
+                let message = format!(
+                    "agent '{agent}' is not well ({}: {}); `tanuki start {agent}` makes its container anew",
+                    status.state, status.message
+                );
+                Err(Rejected::NotPossible { message })
+            }
+            _ => Ok(()),
         }
+    }
+
+    fn entered(&self, agent: &str) {
+        if let Err(error) = self.note_dirty(agent, None) {
+            tracing::debug!(?error, agent, "what is known of its workspace is old");
+        }
+    }
+
+    async fn unresolved(&self, agent: &str, ready: &Ready) -> Vec<String> {
+        self.wait_for_names(agent, ready).await
+    }
+
+    async fn enter(&self, agent: &str) -> Result<Ready, Rejected> {
+        self.is_wanted_running(agent)?;
         let running = |world: &super::observe::World| {
             let container = world.containers.get(agent)?;
             (container.phase == ContainerPhase::Running).then(|| container.id.clone())
@@ -165,8 +193,7 @@ impl Ground for Agents {
                 });
             }
         };
-        self.remember(agent, |saved| saved.dirty = Some(false))
-            .map_err(|message| Rejected::Failed { message })?;
+        self.note_dirty(agent, Some(false))?;
         self.touch(agent);
         Ok(committed)
     }

@@ -54,6 +54,20 @@ pub trait Ground: fmt::Debug + Send + Sync + 'static {
     /// The host's directory that the agent sees as `/tanuki/home`. An agent can write there: read it as hostile.
     fn home_dir(&self, agent: &str) -> PathBuf;
 
+    /// Whether a process may be started in its container at all, as far as that is known without looking at it.
+    ///
+    /// # Errors
+    ///
+    /// Why not, and what to do.
+    fn may_enter(&self, agent: &str) -> Result<(), Rejected>;
+
+    /// Something that changes files is about to begin in the workspace: what was known of it is old.
+    fn entered(&self, agent: &str);
+
+    /// Waits, for a while, until the services that the environment names are found by their names in the container.
+    /// Those that are not.
+    async fn unresolved(&self, agent: &str, ready: &Ready) -> Vec<String>;
+
     /// Makes sure that the agent's container runs, and tells what a process in it is to be started with.
     async fn enter(&self, agent: &str) -> Result<Ready, Rejected>;
 

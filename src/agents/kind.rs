@@ -16,6 +16,7 @@ use super::memory::{Memory, Record, Saved};
 use super::observe::{self, World};
 use super::plan::{self, Journal, Plan, Seen, Wanted};
 use super::runs::Runs;
+use super::waiting::Waits;
 use crate::controller::{Clock, Kind, Next, PassError, Publisher, Wake, Waker};
 use crate::git::Repository;
 use crate::model::{
@@ -99,6 +100,7 @@ pub struct Agents {
     facts: OnceCell<Facts>,
     /// Runs, which stand on this; absent until they are there.
     runs: OnceLock<Weak<Runs>>,
+    pub(super) waits: Waits,
     /// One per agent: whoever changes something of an agent holds its lock.
     locks: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -129,6 +131,7 @@ impl Agents {
             memory: Mutex::new(memory),
             facts: OnceCell::new(),
             runs: OnceLock::new(),
+            waits: Waits::default(),
             locks: Mutex::new(BTreeMap::new()),
         };
         agents.look_at_services();
@@ -342,6 +345,7 @@ impl Agents {
     /// Nothing of this agent is told any more.
     pub(super) fn forget(&self, name: &str) {
         self.lock().records.remove(name);
+        self.waits.forget(name, &self.deps.layout.runs(name));
         self.deps.publisher.update(|snapshot| {
             snapshot.agents.remove(name);
         });

@@ -14,7 +14,9 @@ use super::layout::{self, Layout};
 use super::memory::Saved;
 use super::observe;
 use super::plan::{self, Plan, Seen, Wanted};
+use super::review::diff::dirty;
 use super::status::{Told, compose};
+use super::waiting;
 use crate::git::{GitError, Repository};
 use crate::model::{AgentSettings, AgentState, AgentStatus, ContainerPhase, Names, ObservedContainer, Time};
 use crate::services::spec::Owner;
@@ -146,12 +148,22 @@ pub async fn look(looked: Looked<'_>) -> Result<Sight, LookError> {
         };
         let shown = without_steps(&plan, running);
         // Since when they hold is a controller's to tell.
-        let status = compose(&row, &saved, &shown, told, Vec::new());
-        let last_run = looked.store.runs(Some(&name), 1)?.pop();
-        sight.statuses.insert(name.clone(), AgentStatus { last_run, ..status });
+        let mut status = compose(&row, &saved, &shown, told, Vec::new());
+        status.last_run = looked.store.runs(Some(&name), 1)?.pop();
+        status.waiting = waiting::of(&looked.layout.runs(&name), &status);
+        sight.statuses.insert(name.clone(), status);
         sight.plans.insert(name, plan);
     }
     Ok(sight)
+}
+
+/// Whether an agent has work that is not committed, without a controller: a look into its container, where it runs.
+/// `None` where that cannot be told.
+pub async fn look_into(looked: Looked<'_>, agent: &AgentStatus) -> Option<bool> {
+    let container = agent.container_id.as_deref().filter(|_| agent.state == AgentState::Idle)?;
+    let info = looked.runtime.info().await.ok()?;
+    let user = layout::identity(&looked.layout.root, &info).ok()?.user();
+    dirty(looked.runtime, container, user).await
 }
 
 /// When containers that run were started, by id. Some engines do not tell it in lists; who does not tell at all is

@@ -26,6 +26,8 @@ pub(super) struct Record {
     pub(super) failure: Option<String>,
     /// When its container was last started, by container id; some engines have to be asked for it.
     pub(super) started: Option<(String, Time)>,
+    /// Services whose names were found in its container.
+    pub(super) named: BTreeSet<String>,
 }
 
 /// What is remembered of an agent in the store, beside its specification.

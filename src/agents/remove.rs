@@ -93,8 +93,7 @@ impl Agents {
             None => Ok(()),
             Some(why) => Err(Rejected::NotPossible {
                 message: format!(
-                    "{why}; `tanuki merge {name}` brings it over, and --force removes the agent all the same \
-                     (its work is saved either way)"
+                    "{why}, and --force removes the agent all the same (its work is saved either way)"
                 ),
             }),
         }
@@ -108,7 +107,10 @@ impl Agents {
         if git.has_all(&base, &head).await? {
             return Ok(None);
         }
-        Ok(Some(format!("branch {} has work that its base does not have", spec.branch)))
+        Ok(Some(format!(
+            "branch {} has work that its base does not have; `tanuki merge {}` brings it over",
+            spec.branch, spec.name
+        )))
     }
 
     /// Merges an agent's work, and removes the agent where that was asked for too.

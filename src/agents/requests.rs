@@ -20,6 +20,7 @@ impl Agents {
             Request::AgentRemove { names, force } => self.remove_agents(&names, force).await,
             Request::AgentUndo { name } => self.undo(&name).await,
             Request::AgentDiff { name, base, format } => self.diff(&name, base.as_deref(), format).await,
+            Request::AgentLook { name } => self.look_into(&name).await,
             Request::AgentCollect { name } => {
                 self.collect(&name).await.map(|_head| Accepted { agents: vec![name], ..Accepted::default() })
             }

@@ -65,6 +65,7 @@ impl Agents {
             stale: self.is_stale(name, generation),
             missing,
         };
+        self.waits.watch(name, &self.deps.layout.runs(name));
         self.tell(row, saved, plan, told);
         Ok(())
     }
@@ -72,6 +73,7 @@ impl Agents {
     fn tell(&self, row: &AgentRow, saved: &Saved, plan: &Plan, told: Told) {
         let now = self.now();
         let name = row.spec.name.clone();
+        let _order = self.waits.order();
         let before = self.deps.publisher.current().agents.get(&name).cloned();
         let newly = |state| plan.state == state && before.as_ref().is_none_or(|old| old.state != state);
         if newly(AgentState::Lost) || newly(AgentState::Error) {
@@ -81,10 +83,11 @@ impl Agents {
         let conditions = conditions(plan, &told, row.generation, now, before.as_ref());
         let of_runs = self.runs().map(|runs| (runs.live(&name), runs.last(&name)));
         let (run, last_run) = of_runs.unwrap_or_default();
+        let mut status = AgentStatus { run, last_run, ..compose(row, saved, plan, told, conditions) };
+        self.with_waiting(&mut status, before.as_ref());
         self.deps.publisher.update(|snapshot| {
             // What others tell of it stays as it is, also when it was told since.
-            let task = snapshot.agents.remove(&name).and_then(|old| old.task);
-            let status = AgentStatus { run, last_run, task, ..compose(row, saved, plan, told, conditions) };
+            status.task = snapshot.agents.remove(&name).and_then(|old| old.task);
             snapshot.agents.insert(name, status);
         });
     }
@@ -105,7 +108,7 @@ impl Agents {
     }
 }
 
-/// A status of what is known here; runs and tasks are told by others.
+/// A status of what is known here; runs, tasks and what it waits for are told by others.
 pub(super) fn compose(
     row: &AgentRow,
     saved: &Saved,

@@ -32,7 +32,9 @@ pub(super) async fn run(context: &Context, args: &DownArgs, out: &Output) -> Res
     }
     let deadline = Instant::now() + args.wait_timeout;
     let (session, accepted) = context.ask(&project, &Request::Down { volumes: args.volumes }).await?;
-    out.line("Stopping services...")?;
+    if let Some(title) = title(&session.before) {
+        out.line(title)?;
+    }
     let generation = accepted.project.unwrap_or_default();
     let last = watch(&session, generation, deadline, out).await;
     if last.is_ok() {
@@ -47,6 +49,19 @@ pub(super) async fn run(context: &Context, args: &DownArgs, out: &Output) -> Res
         "Removed containers and network; data volumes are kept."
     })?;
     Ok(Exit::DONE)
+}
+
+/// What is about to be stopped.
+fn title(before: &Snapshot) -> Option<&'static str> {
+    let services = before.services.values().any(|service| service.container_id.is_some());
+    let agents = before.agents.values().any(|agent| agent.container_id.is_some());
+    match (agents, services) {
+        // A controller that has just started has not looked yet.
+        (false, false) => before.observed_at.is_none().then_some("Stopping containers..."),
+        (false, true) => Some("Stopping services..."),
+        (true, false) => Some("Stopping agents..."),
+        (true, true) => Some("Stopping agents and services..."),
+    }
 }
 
 /// Watches until nothing is left, telling of each service that is gone.

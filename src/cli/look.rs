@@ -14,8 +14,8 @@ use super::{CliError, Context, Result, now};
 use crate::agents::{self, Layout, LookError, Sight};
 use crate::api::{Client, ClientError, LaunchError};
 use crate::model::{
-    ControllerInfo, EngineSummary, HealthWord, Names, ProjectStatus, ServicePlan, ServiceState,
-    ServiceStatus, Snapshot,
+    Accepted, AgentSettings, AgentState, AgentStatus, ControllerInfo, EngineSummary, HealthWord, Names,
+    ProjectStatus, Request, ServicePlan, ServiceState, ServiceStatus, Snapshot,
 };
 use crate::services::spec::Owner;
 use crate::services::{self, names, observe};
@@ -85,6 +85,30 @@ impl Context {
         let view = self.view(&project, store).await?;
         let agents = view.agents(None).await?.statuses;
         Ok(Snapshot { agents, ..view.snapshot() })
+    }
+
+    /// As [`Context::look_at_agents`], with a look into the workspace of one of them.
+    pub async fn look_into_agent(&self, name: &str) -> Result<Snapshot> {
+        let Some(mut snapshot) = self.told().await? else {
+            let mut snapshot = self.look_at_agents().await?;
+            let is_nobodys = snapshot.controller.pid == 0;
+            if let Some(agent) = snapshot.agents.get_mut(name).filter(|_| is_nobodys) {
+                let project = self.project()?;
+                let view = self.view(&project, project.existing_store()?).await?;
+                agent.dirty = view.work(agent).await.or(agent.dirty);
+            }
+            return Ok(snapshot);
+        };
+        if let Some(agent) = snapshot.agents.get_mut(name).filter(|agent| runs(agent)) {
+            let looked = Client::new(&self.socket(&self.paths()?))
+                .request(&Request::AgentLook { name: name.to_owned() })
+                .await;
+            // Otherwise what was known stays: the rest of the status is no worse for it.
+            if let Ok(Ok(Accepted { text, .. })) = looked {
+                agent.dirty = Some(!text.is_empty());
+            }
+        }
+        Ok(snapshot)
     }
 
     /// How tasks are now. Files and store are enough where no controller tells.
@@ -175,17 +199,24 @@ impl View<'_> {
         Ok(services::look(looked, now()).await?)
     }
 
-    async fn agents(&self, settings: Option<&crate::model::AgentSettings>) -> Result<Sight> {
-        let Some(store) = &self.store else { return Ok(Sight::default()) };
-        let looked = agents::Looked {
+    async fn agents(&self, settings: Option<&AgentSettings>) -> Result<Sight> {
+        let Some(looked) = self.looked(settings) else { return Ok(Sight::default()) };
+        Ok(agents::look(looked).await?)
+    }
+
+    fn looked<'a>(&'a self, settings: Option<&'a AgentSettings>) -> Option<agents::Looked<'a>> {
+        Some(agents::Looked {
             runtime: self.runtime.as_ref(),
-            store,
+            store: self.store.as_ref()?,
             owner: &self.owner,
             names: &self.names,
             layout: &self.layout,
             settings,
-        };
-        Ok(agents::look(looked).await?)
+        })
+    }
+
+    async fn work(&self, agent: &AgentStatus) -> Option<bool> {
+        agents::look_into(self.looked(None)?, agent).await
     }
 
     fn snapshot(&self) -> Snapshot {
@@ -200,6 +231,10 @@ impl View<'_> {
             ..without_engine(self.project)
         }
     }
+}
+
+fn runs(agent: &AgentStatus) -> bool {
+    matches!(agent.state, AgentState::Idle | AgentState::Working)
 }
 
 /// Whether runs are not over, so that somebody has to watch over them.

@@ -71,6 +71,12 @@ pub enum Request {
         /// As much as is wanted.
         format: DiffFormat,
     },
+    /// Whether an agent's workspace has work that is not committed, now; the answer's text names the first few files as
+    /// `git status` does, and is empty where there is none. Its container must run.
+    AgentLook {
+        /// The agent.
+        name: String,
+    },
     /// Bring an agent's branch into the project, as it is in its workspace now; nothing is merged.
     AgentCollect {
         /// The agent.

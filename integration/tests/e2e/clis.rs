@@ -26,6 +26,10 @@ const CLAUDE: Cli = Cli { name: "claude", address: "ANTHROPIC_BASE_URL", key: "A
 /// What is not a key, but must be nowhere either.
 const SECRET: &str = "sk-not-a-key-but-secret";
 
+/// More turns than it may take; by the agent CLI's own limit, or by Tanuki's.
+const TURNS: (&str, &[&str], &str) =
+    ("turns", &["--max-turns", "1", "STUB: run true\nSTUB: run true\nSTUB: run true"], "turn_limit");
+
 async fn project(engine: Engine, cli: &Cli) -> Project {
     // Ten tries of claude take three minutes.
     let adapters = "  claude: { env: [ANTHROPIC_API_KEY, ANTHROPIC_BASE_URL, CLAUDE_CODE_MAX_RETRIES] }\n";
@@ -140,7 +144,7 @@ async fn codex_works(engine: Engine) {
 }
 
 async fn codex_fails(engine: Engine) {
-    fails(engine, &CODEX, &[]).await;
+    fails(engine, &CODEX, &[TURNS]).await;
 }
 
 async fn claude_works(engine: Engine) {
@@ -149,7 +153,5 @@ async fn claude_works(engine: Engine) {
 
 async fn claude_fails(engine: Engine) {
     let denied: (&str, &[&str], &str) = ("denied", &["STUB: run touch made"], "denied");
-    let turns: (&str, &[&str], &str) =
-        ("turns", &["--max-turns", "1", "STUB: run true\nSTUB: run true\nSTUB: run true"], "turn_limit");
-    fails(engine, &CLAUDE, &[denied, turns]).await;
+    fails(engine, &CLAUDE, &[denied, TURNS]).await;
 }

@@ -54,3 +54,4 @@ mod runs;
 mod secrets;
 mod session;
 mod start;
+mod told;

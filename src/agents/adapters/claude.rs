@@ -1,11 +1,15 @@
 //! Claude Code.
+//!
+//! That it waits for a person is told by its hooks: `PermissionRequest` at once, also for a question or a plan, and
+//! `Notification` when a prompt is waited for. Without a person at the terminal (`-p`) it never waits: what would be asked
+//! is denied, and the run fails as denied.
 
 use serde_json::Value;
 
 use super::classify::classify;
 use super::read::{Dialect, Items, Outcome, cut, silent, tail, text};
 use super::tools::{WRITING, bare};
-use super::{HOME, HomeFile, Invocation, Order, option, words};
+use super::{HOME, HomeFile, Invocation, Order, option, waits, words};
 use crate::model::{OutputKind, RunFailure, Usage};
 
 pub(super) const SECRETS: &[&str] = &["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"];
@@ -36,6 +40,8 @@ fn common(order: &Order<'_>, command: &mut Vec<String>) {
     if order.allow.is_empty() {
         command.extend(words(&["--permission-mode", "bypassPermissions"]));
     } else {
+        // At a terminal it would decide by itself otherwise; so a person does.
+        command.extend(words(&["--permission-mode", "default"]));
         let allowed =
             |tool: &&str| order.allow.iter().any(|allowed| bare(allowed).eq_ignore_ascii_case(tool));
         denied.extend(WRITING.iter().filter(|tool| !allowed(tool)).map(|tool| (*tool).to_owned()));
@@ -70,7 +76,16 @@ pub(super) fn interactive(order: &Order<'_>) -> Invocation {
         "customApiKeyResponses": { "approved": [&key[last..]] },
         "projects": { "/workspace": { "hasTrustDialogAccepted": true } },
     });
-    let settings = serde_json::json!({ "skipDangerousModePermissionPrompt": true });
+    // None of these tells that a permission was given or refused: until the tool has ended, or the person types the next
+    // prompt, it counts as waiting. The other kinds of notifications tell what the first hook has told better.
+    let goes_on = ["PostToolUse", "UserPromptSubmit", "Stop", "SessionStart", "SessionEnd"];
+    let settings = serde_json::json!({
+        "skipDangerousModePermissionPrompt": true,
+        "hooks": waits::hooks(
+            &[("PermissionRequest", ""), ("Notification", "idle_prompt|elicitation_dialog")],
+            &goes_on,
+        ),
+    });
     out.files =
         vec![HomeFile::merged(".claude.json", &state), HomeFile::merged(".claude/settings.json", &settings)];
     out.env.insert("HOME".to_owned(), HOME.to_owned());

@@ -1,5 +1,9 @@
 //! Codex CLI.
+//!
+//! It gives no signal that it waits for a person, and needs none here: it asks for no approval where the container is its
+//! sandbox. Its `notify` tells the end of a turn only, and its hooks run only once a person has trusted them.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use serde_json::Value;
@@ -69,6 +73,11 @@ pub(super) fn interactive(order: &Order<'_>) -> Result<Invocation, AdapterError>
     Ok(out)
 }
 
+/// Types of items that are tools at work.
+const TOOLS: [&str; 4] = ["command_execution", "file_change", "mcp_tool_call", "web_search"];
+/// Tools that are known to be at work at once.
+const MOST_WORKING: usize = 64;
+
 /// Events of `exec --json`.
 #[derive(Debug, Default)]
 pub(super) struct Events {
@@ -77,12 +86,30 @@ pub(super) struct Events {
     did: bool,
     declined: bool,
     usage: Option<Usage>,
+    /// Tools at work, by their items' ids.
+    working: BTreeSet<String>,
+    /// How often tools have answered, those at work at the same time once: each time it is the model's turn again.
+    answered: u32,
     failed: Option<String>,
     last_error: String,
 }
 
 impl Events {
+    fn tool(&mut self, id: &str, completed: bool) {
+        if !completed {
+            if self.working.len() < MOST_WORKING {
+                self.working.insert(cut(id, 100));
+            }
+            return;
+        }
+        self.working.remove(&cut(id, 100));
+        self.answered = self.answered.saturating_add(u32::from(self.working.is_empty()));
+    }
+
     fn item(&mut self, item: &Value, completed: bool, out: &mut Items<'_>) {
+        if TOOLS.contains(&text(item, "/type")) {
+            self.tool(text(item, "/id"), completed);
+        }
         match text(item, "/type") {
             "agent_message" if completed => {
                 self.last = tail(text(item, "/text"));
@@ -146,7 +173,7 @@ impl Dialect for Events {
             "turn.completed" => {
                 let number = |path: &str| event.pointer(path).and_then(Value::as_u64);
                 self.usage = Some(Usage {
-                    turns: None,
+                    turns: self.turns(),
                     input_tokens: number("/usage/input_tokens"),
                     output_tokens: number("/usage/output_tokens"),
                     cost_microdollars: None,
@@ -154,6 +181,11 @@ impl Dialect for Events {
             }
             _ => {}
         }
+    }
+
+    /// What it calls a turn is the whole of a run.
+    fn turns(&self) -> Option<u32> {
+        Some(self.answered.saturating_add(1))
     }
 
     fn outcome(&mut self, exit: Option<i64>, stderr: &str) -> Outcome {

@@ -1,4 +1,7 @@
 //! Gemini CLI.
+//!
+//! That it waits for a person is told by its hook `Notification`, at once. Without a person at the terminal it never
+//! waits: tools that would need a permission are not offered.
 
 use std::fmt::Write as _;
 
@@ -6,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::classify::classify;
 use super::read::{Dialect, Items, Outcome, cut, silent, tail, text};
-use super::{HOME, HomeFile, Invocation, LONGEST_ARGUMENT, Order, option, tools, words};
+use super::{HOME, HomeFile, Invocation, LONGEST_ARGUMENT, Order, option, tools, waits, words};
 use crate::model::{OutputKind, RunFailure, Usage};
 
 pub(super) const SECRETS: &[&str] = &["GEMINI_API_KEY", "GOOGLE_API_KEY"];
@@ -98,6 +101,9 @@ pub(super) fn headless(order: &Order<'_>) -> Invocation {
 
 pub(super) fn interactive(order: &Order<'_>) -> Invocation {
     let mut out = begin(order);
+    let goes_on = ["AfterTool", "BeforeAgent", "AfterAgent", "SessionStart", "SessionEnd"];
+    let settings = json!({ "hooks": waits::hooks(&[("Notification", "")], &goes_on) });
+    out.files.push(HomeFile::merged(".gemini/settings.json", &settings));
     common(order, &mut out.command);
     out
 }

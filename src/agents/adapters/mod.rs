@@ -21,6 +21,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 mod tools;
+mod waits;
 
 use std::collections::BTreeMap;
 
@@ -30,6 +31,7 @@ use crate::model::{Adapter, AdapterKind};
 
 pub(super) use lines::Lines;
 pub use read::{Item, Outcome, Reader};
+pub(super) use waits::asked;
 
 /// Where an agent's home is inside its container.
 pub const HOME: &str = "/tanuki/home";
@@ -50,7 +52,7 @@ pub struct Order<'a> {
     pub instructions: &'a str,
     /// Model, as the agent CLI names it.
     pub model: Option<&'a str>,
-    /// Most turns, where the agent CLI can count them.
+    /// Most turns, where the agent CLI can count them; see [`Reader::is_over`] for the others.
     pub max_turns: u32,
     /// Tools it may use; all when empty.
     pub allow: &'a [String],

@@ -1,4 +1,6 @@
 //! `OpenCode`.
+//!
+//! It gives no signal that it waits for a person. It does not ask for permissions here: all are given or denied.
 
 use serde_json::{Map, Value, json};
 
@@ -96,6 +98,7 @@ pub(super) struct Events {
     error: Option<(RunFailure, String)>,
     finished: Option<String>,
     usage: Usage,
+    begun: u32,
 }
 
 impl Events {
@@ -139,6 +142,7 @@ impl Dialect for Events {
             }
             "reasoning" => out.text(OutputKind::Thinking, text(part, "/text")),
             "tool_use" => self.tool(part, out),
+            "step_start" => self.begun = self.begun.saturating_add(1),
             "step_finish" => self.step(part),
             "error" => {
                 let message = cut(text(event, "/error/data/message"), 500);
@@ -150,6 +154,10 @@ impl Dialect for Events {
             }
             _ => {}
         }
+    }
+
+    fn turns(&self) -> Option<u32> {
+        Some(self.begun)
     }
 
     fn outcome(&mut self, exit: Option<i64>, stderr: &str) -> Outcome {

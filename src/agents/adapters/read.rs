@@ -42,7 +42,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    pub(super) fn failed(mut self, failure: RunFailure, message: impl Into<String>) -> Self {
+    pub(in crate::agents) fn failed(mut self, failure: RunFailure, message: impl Into<String>) -> Self {
         (self.failure, self.message) = (Some(failure), message.into());
         self
     }
@@ -61,6 +61,11 @@ pub(super) trait Dialect: Debug + Send {
     /// Whether lines are events at all.
     fn has_events(&self) -> bool {
         true
+    }
+
+    /// Turns begun so far, where the program has no limit of its own.
+    fn turns(&self) -> Option<u32> {
+        None
     }
 
     /// Hands out what it held back.
@@ -101,30 +106,34 @@ impl Items<'_> {
 
     /// A tool that is used, with the most telling part of what it is given.
     pub(super) fn tool(&mut self, name: &str, input: &Value) {
-        const TELLING: [&str; 10] = [
-            "command",
-            "file_path",
-            "filePath",
-            "path",
-            "pattern",
-            "query",
-            "url",
-            "description",
-            "prompt",
-            "absolute_path",
-        ];
-        let told = TELLING.iter().find_map(|key| input.get(key)?.as_str()).map(str::to_owned);
-        let told = told.or_else(|| match input {
-            Value::Null => None,
-            Value::Object(map) if map.is_empty() => None,
-            other => Some(other.to_string()),
-        });
-        let mut lines = told.as_deref().unwrap_or_default().trim().lines();
-        let first = cut(lines.next().unwrap_or_default(), 300);
-        let more = if lines.next().is_some() { " …" } else { "" };
-        let text = if first.is_empty() { name.to_owned() } else { format!("{name}: {first}{more}") };
-        self.line(OutputKind::Tool, &text);
+        self.line(OutputKind::Tool, &telling(name, input));
     }
+}
+
+/// A tool's name with the most telling part of what it is given.
+pub(super) fn telling(name: &str, input: &Value) -> String {
+    const TELLING: [&str; 10] = [
+        "command",
+        "file_path",
+        "filePath",
+        "path",
+        "pattern",
+        "query",
+        "url",
+        "description",
+        "prompt",
+        "absolute_path",
+    ];
+    let told = TELLING.iter().find_map(|key| input.get(key)?.as_str()).map(str::to_owned);
+    let told = told.or_else(|| match input {
+        Value::Null => None,
+        Value::Object(map) if map.is_empty() => None,
+        other => Some(other.to_string()),
+    });
+    let mut lines = told.as_deref().unwrap_or_default().trim().lines();
+    let first = cut(lines.next().unwrap_or_default(), 300);
+    let more = if lines.next().is_some() { " …" } else { "" };
+    if first.is_empty() { name.to_owned() } else { format!("{name}: {first}{more}") }
 }
 
 /// `text`, at most `most` bytes of it.
@@ -206,6 +215,11 @@ impl Reader {
     pub fn stderr(&mut self, bytes: &[u8], out: &mut Vec<Item>) {
         let Self { stderr, dialect, last_error, .. } = self;
         stderr.feed(bytes, |line| take_error(dialect.as_ref(), &line, last_error, out));
+    }
+
+    /// Whether it has begun more turns than it may, and has no limit of its own that would have ended it.
+    pub fn is_over(&self, max_turns: u32) -> bool {
+        self.dialect.turns().is_some_and(|turns| turns > max_turns)
     }
 
     /// How it went. `exit` is absent when the program was killed together with who waits for it.

@@ -105,7 +105,10 @@ impl Agents {
         let git = self.facts().await.map_err(failed)?.git;
         if let Work::Dirty(files) = self.work(name).await.map_err(unless_forced)? {
             let first = files.lines().next().and_then(|line| line.get(3..)).unwrap_or_default().to_owned();
-            return Ok(Some(format!("agent '{name}' has work that is not committed (as {first})")));
+            return Ok(Some(format!(
+                "agent '{name}' has work that is not committed (as {first}), which a merge would leave behind; \
+                 commit it in the workspace (`tanuki attach {name}`)"
+            )));
         }
         let Some(head) = self.collect(name).await.map_err(unless_forced)? else { return Ok(None) };
         let base = git.commit(&spec.base).await?.unwrap_or_else(|| spec.base_commit.clone());
@@ -113,7 +116,10 @@ impl Agents {
             return Ok(None);
         }
         let target = spec.base.trim_start_matches("refs/heads/");
-        Ok(Some(format!("branch {} has work that is not in {target}", spec.branch)))
+        Ok(Some(format!(
+            "branch {} has work that is not in {target}; `tanuki merge {name}` brings it over",
+            spec.branch
+        )))
     }
 }
 

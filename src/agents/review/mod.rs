@@ -8,7 +8,7 @@
 //! * A rescue holds every file git can hold, whether it was committed or not. Where something cannot be saved, the
 //!   rescue fails and says what.
 
-mod diff;
+pub(super) mod diff;
 mod merge;
 mod rescue;
 mod scripts;

@@ -4,7 +4,8 @@
 //! change what comes out.
 
 /// Prints everything the workspace has that a commit does not: `$1` is the commit, `$2` the most bytes, and the rest how
-/// git is to show it. What is not committed is hashed into a place of its own that is gone afterwards.
+/// git is to show it. What is not committed is hashed into a place of its own that is gone afterwards. The last line on
+/// standard error is [`DIRTY`] where there is something that is not committed.
 pub(super) const DIFF: &str = r#"set -eu
 from=$1 most=$2
 shift 2
@@ -25,14 +26,19 @@ export GIT_ALTERNATE_OBJECT_DIRECTORIES="$objects"
 git add --all
 { code=0; git diff --cached "$@" "$base" -- || code=$?; echo "$code" >"$tmp/code"; } | head -c "$most"
 code=$(cat "$tmp/code")
+git diff --cached --quiet HEAD -- 2>/dev/null || echo dirty >&2
 # Cut off by what reads it.
 [ "$code" = 141 ] || exit "$code"
 "#;
 
-/// Ends with 1 where the workspace has work that is not committed.
+/// See [`DIFF`].
+pub(super) const DIRTY: &str = "dirty";
+
+/// Ends with 1 where the workspace has work that is not committed. Takes no lock: the agent may be at work.
 pub(super) const CLEAN: &str = r#"set -eu
 [ -z "$(find .git -type p 2>/dev/null | head -n 1)" ] || { echo '.git holds pipes' >&2; exit 2; }
-found=$(git -c core.hooksPath=/dev/null -c core.fsmonitor=false status --porcelain --no-renames) || exit 2
+git() { command git --no-optional-locks -c core.hooksPath=/dev/null -c core.fsmonitor=false "$@"; }
+found=$(git status --porcelain --no-renames) || exit 2
 [ -z "$found" ] || { printf '%s\n' "$found" | head -n 5; exit 1; }
 "#;
 

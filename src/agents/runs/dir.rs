@@ -15,7 +15,7 @@ use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
 
 /// An open directory.
 #[derive(Debug)]
-pub(super) struct Dir {
+pub(in crate::agents) struct Dir {
     fd: OwnedFd,
     /// Whose the directory is; what is made in it is theirs too.
     owner: (u32, u32),
@@ -26,7 +26,7 @@ const DIRECTORY: OFlags =
 
 impl Dir {
     /// Opens a directory of the host's own.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    pub(in crate::agents) fn open(path: &Path) -> io::Result<Self> {
         Self::of(rustix::fs::open(path, DIRECTORY, Mode::empty())?)
     }
 
@@ -36,12 +36,12 @@ impl Dir {
     }
 
     /// A directory in it.
-    pub(super) fn child(&self, name: &str) -> io::Result<Self> {
+    pub(in crate::agents) fn child(&self, name: &str) -> io::Result<Self> {
         Self::of(rustix::fs::openat(&self.fd, name, DIRECTORY, Mode::empty())?)
     }
 
     /// A directory in it, made with mode 0700 where it is not there.
-    pub(super) fn make(&self, name: &str) -> io::Result<Self> {
+    pub(in crate::agents) fn make(&self, name: &str) -> io::Result<Self> {
         match rustix::fs::mkdirat(&self.fd, name, Mode::RWXU) {
             Ok(()) => {}
             Err(rustix::io::Errno::EXIST) => return self.child(name),
@@ -53,7 +53,7 @@ impl Dir {
     }
 
     /// Replaces a file in one step, mode 0600.
-    pub(super) fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
+    pub(in crate::agents) fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
         let new = format!(".{name}.new");
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         // Left over by a process that was killed, or put there by the agent.
@@ -65,7 +65,7 @@ impl Dir {
     }
 
     /// A regular file; `None` where there is none.
-    pub(super) fn file(&self, name: &str) -> io::Result<Option<File>> {
+    pub(in crate::agents) fn file(&self, name: &str) -> io::Result<Option<File>> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let fd = match rustix::fs::openat(&self.fd, name, flags, Mode::empty()) {
             Ok(fd) => fd,
@@ -78,8 +78,16 @@ impl Dir {
         Ok(Some(File::from(fd)))
     }
 
+    /// Removes a file, or a link itself; one that is not there is fine.
+    pub(in crate::agents) fn remove(&self, name: &str) -> io::Result<()> {
+        match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
+            Err(rustix::io::Errno::NOENT) => Ok(()),
+            removed => Ok(removed?),
+        }
+    }
+
     /// The content of a small file; `None` where there is none.
-    pub(super) fn small(&self, name: &str, most: u64) -> io::Result<Option<Vec<u8>>> {
+    pub(in crate::agents) fn small(&self, name: &str, most: u64) -> io::Result<Option<Vec<u8>>> {
         let Some(file) = self.file(name)? else { return Ok(None) };
         let mut bytes = Vec::new();
         file.take(most + 1).read_to_end(&mut bytes)?;
@@ -90,7 +98,7 @@ impl Dir {
     }
 
     /// What a file has from an offset on, at most as much as fits; 0 where there is no file or no more of it.
-    pub(super) fn read_at(&self, name: &str, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+    pub(in crate::agents) fn read_at(&self, name: &str, offset: u64, into: &mut [u8]) -> io::Result<usize> {
         match self.file(name)? {
             Some(file) => file.read_at(into, offset),
             None => Ok(0),
@@ -98,7 +106,7 @@ impl Dir {
     }
 
     /// Names of the directories in it.
-    pub(super) fn directories(&self) -> io::Result<Vec<String>> {
+    pub(in crate::agents) fn directories(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in rustix::fs::Dir::read_from(&self.fd)? {
             let entry = entry?;

@@ -10,7 +10,7 @@ use super::follow::{Followed, Follower};
 use super::instructions::has_signal;
 use super::iteration::{Job, Place, ended, not_started};
 use super::journal::Journal;
-use super::{Live, Memory, Runs};
+use super::{Live, Memory, Runs, requests};
 use crate::agents::adapters::{Item, Outcome};
 use crate::model::{OutputKind, RunFailure, RunRecord, RunState, Time, Usage};
 
@@ -138,7 +138,7 @@ impl Runs {
                 let told = "the container ended under the run".to_owned();
                 return Ok(Some(End::failed((RunFailure::ContainerEnded, told))));
             }
-            Followed::ContainerEnded | Followed::Ended(_) => {}
+            Followed::ContainerEnded | Followed::TurnLimit | Followed::Ended(_) => {}
         }
         if let Some(failure) = outcome.failure
             && (failure.is_environment() || failure == RunFailure::NotStarted)
@@ -205,9 +205,9 @@ impl Runs {
                     memory.session_total = total;
                 });
                 let begin = self.begin(job, id, iteration, session.as_deref(), &run.credentials);
-                let place = tokio::select! {
+                let (place, unresolved) = tokio::select! {
                     biased;
-                    place = begin => place?,
+                    begun = begin => begun?,
                     () = run.stop.cancelled() => {
                         self.end_anyhow(agent, id, iteration).await;
                         return Err((RunFailure::Other, "ended before it began".to_owned()));
@@ -215,6 +215,9 @@ impl Runs {
                 };
                 // Only now, since a beginning that a killed controller did not get to the end of is tried again.
                 self.note(journal, begins(run, iteration));
+                if !unresolved.is_empty() {
+                    self.note(journal, requests::unresolved(&unresolved));
+                }
                 self.update(agent, |_, memory| {
                     memory.container = Some(place.container.clone());
                     memory.container_started = place.started;
@@ -225,12 +228,13 @@ impl Runs {
             }
         };
         let runs = self.deps.ground.runs_dir(agent);
-        let mut follower = Follower::new(&runs, id, iteration, job.adapter.kind, journal.mark())
-            .map_err(|error| (RunFailure::Other, format!("cannot read the run's output: {error}")))?;
+        let mut follower =
+            Follower::new(&runs, id, iteration, (job.adapter.kind, job.max_turns()), journal.mark())
+                .map_err(|error| (RunFailure::Other, format!("cannot read the run's output: {error}")))?;
         let signals = (&run.stop, run.look.as_ref());
         let followed = self.follow((agent, id), &place, &mut follower, journal, deadline, signals).await;
         if followed != Followed::ContainerEnded {
-            let asked = matches!(followed, Followed::Stopped | Followed::TimedOut);
+            let asked = matches!(followed, Followed::Stopped | Followed::TimedOut | Followed::TurnLimit);
             let patience = if asked { PATIENCE.1 } else { PATIENCE.0 };
             if let Err(error) = self.end(&place, id, iteration, patience).await {
                 self.note(journal, format!("processes of the run may be left: {error}"));

@@ -14,7 +14,7 @@ use super::dir::Dir;
 use super::iteration::Place;
 use super::journal::{Journal, Mark};
 use crate::agents::adapters::{Item, Outcome, Reader};
-use crate::model::{AdapterKind, Time};
+use crate::model::{AdapterKind, RunFailure, Time};
 
 /// Bytes read at once.
 const PIECE: usize = 64 << 10;
@@ -36,6 +36,8 @@ pub(super) enum Followed {
     Stopped,
     /// The time is over.
     TimedOut,
+    /// All turns are used, and the agent CLI has no limit of its own.
+    TurnLimit,
 }
 
 /// Reads the files of an iteration.
@@ -43,6 +45,7 @@ pub(super) enum Followed {
 pub(super) struct Follower {
     dir: Dir,
     reader: Reader,
+    max_turns: u32,
     at: Mark,
     /// What an earlier controller read already.
     read: Mark,
@@ -54,18 +57,18 @@ impl Follower {
         runs: &Path,
         id: &str,
         iteration: u32,
-        kind: AdapterKind,
+        (kind, max_turns): (AdapterKind, u32),
         mark: Mark,
     ) -> io::Result<Self> {
         let dir = Dir::open(runs)?.child(id)?.child(&iteration.to_string())?;
         let none = Mark { iteration, ..Mark::default() };
         let read = if mark.iteration == iteration { mark } else { none };
-        Ok(Self { dir, reader: Reader::new(kind), at: none, read, piece: vec![0; PIECE] })
+        Ok(Self { dir, reader: Reader::new(kind), max_turns, at: none, read, piece: vec![0; PIECE] })
     }
 
     /// Reads a piece of each file. False when there is no more for now.
     fn step(&mut self, items: &mut Vec<Item>) -> io::Result<bool> {
-        let Self { dir, reader, at, read, piece } = self;
+        let Self { dir, reader, at, read, piece, .. } = self;
         let mut more = false;
         let mut known = Vec::new();
         // Up to where it was read before it is read again, for the reader to know what came, and shown to nobody.
@@ -91,8 +94,14 @@ impl Follower {
         }
     }
 
+    /// How it went. Turns count also where the program was faster than who counts.
     pub(super) fn finish(self, exit: Option<i64>, items: &mut Vec<Item>) -> (Outcome, Mark) {
-        (self.reader.finish(exit, items), self.at)
+        let over = self.reader.is_over(self.max_turns);
+        let mut outcome = self.reader.finish(exit, items);
+        if over && !outcome.failure.is_some_and(RunFailure::is_environment) {
+            outcome = outcome.failed(RunFailure::TurnLimit, "all turns are used");
+        }
+        (outcome, self.at)
     }
 }
 
@@ -148,7 +157,11 @@ impl Runs {
             if left == Some(Duration::ZERO) {
                 return Followed::TimedOut;
             }
-            if self.copy(follower, journal) {
+            let more = self.copy(follower, journal);
+            if follower.reader.is_over(follower.max_turns) {
+                return Followed::TurnLimit;
+            }
+            if more {
                 quiet = Duration::ZERO;
                 tokio::task::yield_now().await;
                 continue;

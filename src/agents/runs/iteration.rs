@@ -11,7 +11,8 @@ use super::{Runs, home, instructions, script};
 use crate::agents::Ready;
 use crate::agents::adapters::{self, HOME, Invocation};
 use crate::agents::roles::Profile;
-use crate::model::{Adapter, AgentSpec, Credentials, Rejected, RunFailure, RunSpec};
+use crate::agents::waiting;
+use crate::model::{Adapter, AdapterKind, AgentSpec, Credentials, Rejected, RunFailure, RunSpec};
 
 /// Where an agent sees the directories of its runs.
 const INSIDE: &str = "/tanuki/runs";
@@ -48,6 +49,11 @@ impl Job {
         adapters::interactive(&self.order(credentials, session, instructions)).map_err(refused)
     }
 
+    /// Most turns of an iteration.
+    pub(super) fn max_turns(&self) -> u32 {
+        self.spec.max_turns.unwrap_or(self.profile.max_turns)
+    }
+
     fn order<'a>(
         &'a self,
         credentials: &'a Credentials,
@@ -60,7 +66,7 @@ impl Job {
             prompt: &self.spec.prompt,
             instructions,
             model: self.agent.model.as_deref(),
-            max_turns: self.spec.max_turns.unwrap_or(self.profile.max_turns),
+            max_turns: self.max_turns(),
             allow: &self.allow,
             deny: &self.deny,
             session,
@@ -107,7 +113,8 @@ impl Runs {
         Ok(Job { profile, adapter, agent: agent.clone(), spec: spec.clone(), allow, deny })
     }
 
-    /// Starts the supervisor of an iteration. Starting one that was started is fine.
+    /// Starts the supervisor of an iteration. Starting one that was started is fine. Where it is, and which services are
+    /// not found by their names there.
     pub(super) async fn begin(
         &self,
         job: &Job,
@@ -115,17 +122,20 @@ impl Runs {
         iteration: u32,
         session: Option<&str>,
         credentials: &Credentials,
-    ) -> Result<Place, (RunFailure, String)> {
+    ) -> Result<(Place, Vec<String>), (RunFailure, String)> {
         let agent = &job.agent.name;
         let ready = self.deps.ground.enter(agent).await.map_err(|rejected| ended(&rejected))?;
+        self.deps.ground.entered(agent);
         let instructions = instructions::compose(&job.profile, &ready, &job.spec);
         let made =
             job.invocation(credentials, session, &instructions).map_err(|rejected| not_started(&rejected))?;
         self.copy_sign_in(agent, job.adapter.kind, credentials);
+        waiting::run_is_over(&self.deps.ground.runs_dir(agent));
         home::prepare(&self.deps.ground.home_dir(agent), &made.files)
             .and_then(|()| prompt(&self.deps.ground.runs_dir(agent), id, iteration, made.stdin.as_deref()))
             .map_err(|error| (RunFailure::Other, format!("cannot prepare the run: {error}")))?;
         let place = self.place(&ready).await?;
+        let unresolved = self.deps.ground.unresolved(agent, &ready).await;
         let inside = format!("{INSIDE}/{id}/{iteration}");
         let input = if made.stdin.is_some() { format!("{inside}/prompt") } else { "/dev/null".to_owned() };
         let words = ["sh", "-c", script::START, "tanuki", &inside, &input];
@@ -142,9 +152,13 @@ impl Runs {
             ..ExecSpec::default()
         };
         spec.env.insert("HOME".to_owned(), HOME.to_owned());
+        if job.adapter.kind == AdapterKind::Command {
+            // The others deny what they would have to ask for.
+            spec.env.insert(waiting::VARIABLE.to_owned(), waiting::of_run());
+        }
         let output = self.exec(&ready.container, &spec).await?;
         match output.exit_code {
-            0 => Ok(place),
+            0 => Ok((place, unresolved)),
             code => {
                 let said = String::from_utf8_lossy(&output.stderr);
                 let said: String = said.trim().chars().take(300).collect();

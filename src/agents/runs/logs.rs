@@ -121,9 +121,9 @@ impl Runs {
                 let wanted = last.into_iter().take_while(|run| !over_before(run));
                 out.extend(wanted.map(|run| (run.id, tail.map_or(0, u64::from))));
             }
-            (tail, None) => {
-                out.extend(last.into_iter().take(1).map(|run| (run.id, tail.map_or(0, u64::from))));
-            }
+            // The last lines of raw output are those of the last run.
+            (Some(tail), None) => out.extend(last.into_iter().take(1).map(|run| (run.id, u64::from(tail)))),
+            (None, None) => out.extend(last.into_iter().map(|run| (run.id, 0))),
         }
         out.reverse();
         out

@@ -16,7 +16,7 @@
 //! * Credentials are in no argument, label, event or record. For a run that is not over they are kept in a file with
 //!   mode 0600 that no container sees, for the controller that comes after a killed one.
 
-mod dir;
+pub(super) mod dir;
 mod drive;
 mod follow;
 mod home;
@@ -46,6 +46,7 @@ use tokio_util::task::TaskTracker;
 
 use super::Ground;
 use super::roles::{self, Profile};
+use super::waiting;
 use crate::controller::{Clock, Publisher};
 use crate::model::{
     AgentSpec, Credentials, EventType, LabelKey, Rejected, RunFailure, RunRecord, RunSpec, RunState,
@@ -158,6 +159,7 @@ impl Runs {
     pub fn start(self: &Arc<Self>, spec: RunSpec, credentials: Credentials) -> Result<RunRecord, Rejected> {
         let agent = self.agent(&spec.agent)?;
         check(&spec)?;
+        self.deps.ground.may_enter(&agent.name)?;
         // What cannot be carried out is refused now, not when its turn comes.
         self.job(&agent, &spec)?.invocation(&credentials, None, "")?;
         if let Some(live) = self.live(&agent.name) {
@@ -399,6 +401,7 @@ impl Runs {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).insert(agent.to_owned(), Some(record));
         self.lock().remove(agent);
         secrets::remove(&self.state_dir(agent));
+        waiting::run_is_over(&self.deps.ground.runs_dir(agent));
         self.tell(agent);
         self.pump();
     }

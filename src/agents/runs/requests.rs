@@ -3,10 +3,28 @@
 use std::sync::Arc;
 
 use super::{Runs, home, instructions};
-use crate::model::{Accepted, AgentState, Credentials, Enter, Rejected, Request, RunSpec, RunState};
+use crate::agents::{Ready, waiting};
+use crate::model::{
+    Accepted, AgentSpec, AgentState, Credentials, Enter, Rejected, Request, RunSpec, RunState,
+};
 
-/// The shell a person gets: the better one where it is there.
-const SHELL: &str = "command -v bash >/dev/null 2>&1 && exec bash; exec sh";
+/// The shell a person gets: the better one where it is there. Where the image has no name for the user's number, the
+/// prompt says whose shell it is instead of complaining; a start-up file may set it, so it is set after those.
+const SHELL: &str = r#"
+if ! id -un >/dev/null 2>&1; then
+  USER=agent LOGNAME=agent PROMPT_COMMAND='PS1="$TANUKI_AGENT:\w\\$ "; unset PROMPT_COMMAND'
+  export USER LOGNAME PROMPT_COMMAND
+fi
+command -v bash >/dev/null 2>&1 && exec bash
+exec sh"#;
+
+/// Runs the agent CLI for a person. However it ends, it waits for nobody any more; keys that end programs are its own.
+const FOR_A_PERSON: &str = r#"
+trap : INT QUIT
+"$@"
+code=$?
+rm -f "$TANUKI_WAITING"
+exit "$code""#;
 
 impl Runs {
     /// Carries out what is asked of runs.
@@ -27,7 +45,9 @@ impl Runs {
                 Ok(Accepted { agents: vec![agent], run: Some(record.id), text, ..Accepted::default() })
             }
             Request::AgentEnter { name, agent_cli: true, credentials } => self.cli(&name, &credentials).await,
-            Request::AgentEnter { name, agent_cli: false, .. } => self.shell(&name).await,
+            Request::AgentEnter { name, agent_cli: false, credentials } => {
+                self.shell(&name, &credentials).await
+            }
             _ => Err(Rejected::NotPossible { message: "this is not about runs".to_owned() }),
         }
     }
@@ -44,13 +64,18 @@ impl Runs {
         let home = self.deps.ground.home_dir(&agent.name);
         home::prepare(&home, &made.files).map_err(|error| home::rejected(&agent.name, &error))?;
         self.copy_sign_in(&agent.name, job.adapter.kind, credentials);
+        let warnings = self.opened(&agent.name, &ready).await;
         let mut env = ready.env;
         env.extend(made.env);
+        env.insert(waiting::VARIABLE.to_owned(), waiting::of_person(&self.deps.ground.runs_dir(&agent.name)));
+        let mut command = ["sh", "-c", FOR_A_PERSON, "tanuki"].map(str::to_owned).to_vec();
+        command.extend(made.command);
         Ok(Accepted {
             agents: vec![agent.name],
+            warnings,
             enter: Some(Enter {
                 container: ready.container,
-                command: made.command,
+                command,
                 env: Credentials(env),
                 user: ready.user,
                 workdir: ready.workdir,
@@ -59,25 +84,49 @@ impl Runs {
         })
     }
 
-    async fn shell(&self, agent: &str) -> Result<Accepted, Rejected> {
-        self.agent(agent)?;
+    async fn shell(&self, agent: &str, credentials: &Credentials) -> Result<Accepted, Rejected> {
+        let spec = self.agent(agent)?;
         let ready = self.deps.ground.enter(agent).await?;
-        let warnings = match ready.missing_services.as_slice() {
+        let mut warnings = match ready.missing_services.as_slice() {
             [] => Vec::new(),
             missing => vec![format!("not healthy, so their variables are missing: {}", missing.join(", "))],
         };
+        warnings.extend(self.opened(agent, &ready).await);
+        self.prepare_for_a_person(&spec, credentials);
+        let mut env = ready.env;
+        env.insert(waiting::VARIABLE.to_owned(), waiting::of_person(&self.deps.ground.runs_dir(agent)));
         Ok(Accepted {
             agents: vec![agent.to_owned()],
             warnings,
             enter: Some(Enter {
                 container: ready.container,
                 command: ["sh", "-c", SHELL].map(str::to_owned).to_vec(),
-                env: Credentials(ready.env),
+                env: Credentials(env),
                 user: ready.user,
                 workdir: ready.workdir,
             }),
             ..Accepted::default()
         })
+    }
+
+    /// A person's process is about to begin. What should be said of it.
+    async fn opened(&self, agent: &str, ready: &Ready) -> Vec<String> {
+        self.deps.ground.entered(agent);
+        match self.deps.ground.unresolved(agent, ready).await.as_slice() {
+            [] => Vec::new(),
+            hosts => vec![unresolved(hosts)],
+        }
+    }
+
+    /// An agent CLI that a person starts from the shell tells that it waits too, where its settings are added to what it
+    /// has there; the shell is there with or without them.
+    fn prepare_for_a_person(&self, agent: &AgentSpec, credentials: &Credentials) {
+        let job = self.job(agent, &RunSpec { agent: agent.name.clone(), ..RunSpec::default() });
+        let Ok(made) = job.and_then(|job| job.interactive(credentials, None, "")) else { return };
+        let added: Vec<_> = made.files.into_iter().filter(|file| file.merged).collect();
+        if let Err(error) = home::prepare(&self.deps.ground.home_dir(&agent.name), &added) {
+            tracing::warn!(%error, agent = agent.name, "cannot add to the settings of its agent CLI");
+        }
     }
 
     /// Ends the runs of these agents, of all when there are no names. Those without one are left alone.
@@ -113,4 +162,12 @@ impl Runs {
             }
         });
     }
+}
+
+/// What is said of services that are not found by their names.
+pub(super) fn unresolved(hosts: &[String]) -> String {
+    format!(
+        "not found by name in its container: {}; the engine's name server may need a moment more, or a restart of it",
+        hosts.join(", ")
+    )
 }

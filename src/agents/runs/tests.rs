@@ -1,5 +1,7 @@
 //! Whole runs: the real supervisor under a real shell, the container in memory.
 
+mod counts;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
@@ -28,6 +30,10 @@ struct FakeGround {
     container: String,
     settings: Mutex<AgentSettings>,
     commits: Mutex<Vec<String>>,
+    /// Nothing may be started.
+    stopped: AtomicBool,
+    /// Not found by name.
+    unresolved: Mutex<Vec<String>>,
 }
 
 impl FakeGround {
@@ -64,6 +70,19 @@ impl Ground for FakeGround {
 
     fn home_dir(&self, agent: &str) -> PathBuf {
         self.dir.path().join("agents").join(agent).join("home")
+    }
+
+    fn may_enter(&self, _agent: &str) -> Result<(), Rejected> {
+        match self.stopped.load(Ordering::Relaxed) {
+            true => Err(Rejected::NotPossible { message: "it is stopped".to_owned() }),
+            false => Ok(()),
+        }
+    }
+
+    fn entered(&self, _agent: &str) {}
+
+    async fn unresolved(&self, _agent: &str, _ready: &Ready) -> Vec<String> {
+        self.unresolved.lock().unwrap().clone()
     }
 
     async fn enter(&self, agent: &str) -> Result<Ready, Rejected> {
@@ -115,7 +134,8 @@ fn local(spec: &ExecSpec, agents: &Path) -> ExecOutput {
     };
     let path = format!("{}/bin:/usr/bin:/bin", agents.display());
     let mut command = Command::new("sh");
-    command.args(spec.command[1..].iter().map(here)).env_clear().env("PATH", path).envs(&spec.env);
+    command.args(spec.command[1..].iter().map(here)).env_clear().env("PATH", path);
+    command.envs(spec.env.iter().map(|(name, value)| (name, here(value))));
     if let Some(workdir) = &spec.workdir {
         command.current_dir(workdir);
     }
@@ -148,7 +168,14 @@ impl World {
         let mut settings = AgentSettings::default();
         settings.limits.free_memory = 0;
         settings.adapters.insert("shell".to_owned(), shell);
-        let ground = FakeGround { dir, container, settings: Mutex::new(settings), commits: Mutex::default() };
+        let ground = FakeGround {
+            dir,
+            container,
+            settings: Mutex::new(settings),
+            commits: Mutex::default(),
+            stopped: AtomicBool::new(false),
+            unresolved: Mutex::default(),
+        };
         Self { ground: Arc::new(ground), runtime, store: Arc::new(Store::in_memory().unwrap()), agent }
     }
 
@@ -303,6 +330,10 @@ async fn what_makes_no_sense_is_refused() {
     }
     let unknown = RunSpec { agent: "nobody".to_owned(), ..world.spec("x") };
     assert!(matches!(start(unknown), Err(Rejected::UnknownAgent { .. })));
+    world.ground.stopped.store(true, Ordering::Relaxed);
+    assert!(matches!(start(world.spec("true")), Err(Rejected::NotPossible { .. })));
+    assert_eq!(world.store.runs(None, 10).unwrap(), []);
+    world.ground.stopped.store(false, Ordering::Relaxed);
     start(world.spec("sleep 60")).unwrap();
     assert!(matches!(start(world.spec("x")), Err(Rejected::NotPossible { .. })));
     runs.stop(&world.agent).await.unwrap();
@@ -437,40 +468,6 @@ async fn output_is_followed_from_run_to_run() {
     }
     drop(lines);
     streaming.await.unwrap().unwrap();
-}
-
-/// Prints what Codex does: usage of the whole session, which is kept beside the workspace.
-const CODEX: &str = r#"#!/bin/sh
-used=$(cat ../used 2>/dev/null || echo 0)
-case " $* " in *" resume s-1 "*) ;; *) used=0 ;; esac
-used=$((used + 100))
-echo $used >../used
-cat >../prompt
-echo '{"type":"thread.started","thread_id":"s-1"}'
-echo '{"type":"item.completed","item":{"type":"agent_message","text":"ok"}}'
-echo "{\"type\":\"turn.completed\",\"usage\":{\"input_tokens\":$used,\"output_tokens\":1}}"
-"#;
-
-#[tokio::test]
-async fn a_resumed_session_counts_only_what_is_new() {
-    use std::os::unix::fs::PermissionsExt as _;
-    let world = World::new().await;
-    let bin = world.ground.dir.path().join("agents/bin");
-    std::fs::create_dir_all(&bin).unwrap();
-    std::fs::write(bin.join("codex"), CODEX).unwrap();
-    std::fs::set_permissions(bin.join("codex"), std::fs::Permissions::from_mode(0o755)).unwrap();
-    world.ground.settings.lock().unwrap().adapters.get_mut("shell").unwrap().kind = AdapterKind::Codex;
-    let mut used = Vec::new();
-    for resume in [true, true, true, false] {
-        let record = world.run(RunSpec { resume, ..world.spec("-do it") }).await;
-        assert_eq!(record.state, RunState::Succeeded, "{}", record.message);
-        assert_eq!(record.session.as_deref(), Some("s-1"));
-        used.push(record.usage.input_tokens.unwrap());
-    }
-    assert_eq!(used, [100, 100, 100, 100]);
-    assert_eq!(std::fs::read_to_string(world.ground.dir.path().join("prompt")).unwrap(), "-do it");
-    let config = world.ground.home_dir(&world.agent).join(".codex/config.toml");
-    assert!(std::fs::read_to_string(config).unwrap().contains("[analytics]"));
 }
 
 #[tokio::test]

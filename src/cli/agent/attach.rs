@@ -50,6 +50,8 @@ pub(in crate::cli) async fn run(context: &Context, args: &AttachArgs, out: &Outp
         ExecSpec { command, env, user: enter.user, workdir: Some(enter.workdir), ..ExecSpec::default() };
     let engine = context.engine(&project).await?;
     let exit = terminal::exec(engine.as_ref(), &enter.container, &spec, tty, out).await;
+    // What it left is told of by `list` from now on; that it cannot be told is no trouble of this command.
+    drop(session.request(Request::AgentLook { name: args.name.clone() }).await);
     session.finish().await;
     exit
 }

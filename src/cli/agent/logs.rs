@@ -24,7 +24,7 @@ pub struct LogsArgs {
     /// Shows only what was written since then: a duration like 10m, or a time like 2026-01-31T12:00:00Z.
     #[arg(long, value_name = "WHEN", value_parser = Since::parse)]
     pub since: Option<Since>,
-    /// Shows this run, by its id, instead of the last one.
+    /// Shows this run only, by its id.
     #[arg(long, value_name = "ID", conflicts_with = "all")]
     pub run: Option<String>,
     /// Shows the agent CLI's own output, usually JSON, instead of readable lines.

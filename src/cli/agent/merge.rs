@@ -48,6 +48,12 @@ pub(in crate::cli) async fn run(context: &Context, args: &MergeArgs, out: &Outpu
     let doing = format!("looking at the work of {}", args.agent);
     let (session, _collected) = ask(context, &project, &collect, &doing, out).await?;
     let merged = if args.pr {
+        let looked = session.request(Request::AgentLook { name: args.agent.clone() }).await;
+        if let Some(left) = looked.ok().filter(|looked| !looked.text.is_empty()) {
+            let files: Vec<&str> = left.text.lines().filter_map(|line| line.get(3..)).collect();
+            let files = files.join(", ");
+            out.warning(&format!("not committed in the workspace, so not in the pull request: {files}"));
+        }
         pull_request::open(context, &project, &args.agent, args.message.as_deref(), out).await
     } else {
         merge(&session, args, out).await

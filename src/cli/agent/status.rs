@@ -24,7 +24,7 @@ pub struct StatusArgs {
 
 pub(in crate::cli) async fn run(context: &Context, args: &StatusArgs, out: &Output) -> Result {
     let mut snapshot = match &args.agent {
-        Some(_) => context.look_at_agents().await?,
+        Some(name) => context.look_into_agent(name).await?,
         None => context.look().await?,
     };
     match (&args.agent, args.format.format) {

@@ -235,7 +235,8 @@ pub async fn start(setup: Setup) -> Result<Option<Controller>, StartError> {
         },
         shutdown.clone(),
     ));
-    tracker.spawn(agents::follow_services(agents, shutdown.clone()));
+    tracker.spawn(agents::follow_services(Arc::clone(&agents), shutdown.clone()));
+    tracker.spawn(agents::follow_waiting(agents, shutdown.clone()));
     runs.recover()?;
     // A task's pass may wait long for its agent.
     let patient = Options { passes: TASK_PASSES, ..Options::default() };

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::agents::{missing_services, out_of_date, result, uptime, why};
+use super::agents::{ANSWER, missing_services, out_of_date, result, uptime, why};
 use crate::cli::text;
 use crate::model::{AgentState, AgentStatus, ConditionStatus, RunRecord, RunState, Time};
 
@@ -15,10 +15,7 @@ pub fn render_agent(agent: &AgentStatus, now: Time) -> String {
     lines.add("Agent", &agent.name);
     lines.add("Status", &state(agent));
     if let Some(what) = &agent.waiting {
-        lines.add(
-            "Waits for",
-            &format!("a person: {what} (`tanuki attach {} --agent` answers it)", agent.name),
-        );
+        lines.add("Waits for", &format!("a person: {what} ({ANSWER})"));
     }
     lines.add("Agent CLI", &with(&agent.adapter, "model", agent.model.as_deref()));
     lines.maybe("Role", agent.role.as_deref());

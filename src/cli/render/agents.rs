@@ -6,6 +6,9 @@ use super::status::StatusView;
 use crate::cli::text;
 use crate::model::{AgentState, AgentStatus, RunRecord, RunState, Snapshot, TaskState, Time};
 
+/// What to do about an agent that waits.
+pub(super) const ANSWER: &str = "answer it where the agent CLI is open";
+
 /// Characters shown of a run's title where the agent has no task.
 const TITLE: usize = 40;
 
@@ -86,8 +89,10 @@ pub(super) fn remarks(agent: &AgentStatus) -> Vec<String> {
         remarks.push(agent.message.clone());
     }
     if let Some(what) = &agent.waiting {
-        let mend = format!("`tanuki attach {} --agent` answers it", agent.name);
-        remarks.push(format!("waits for a person: {what} ({mend})"));
+        remarks.push(format!("waits for a person: {what} ({ANSWER})"));
+    }
+    if agent.dirty == Some(true) {
+        remarks.push(format!("has work that is not committed; `tanuki diff {}` shows it", agent.name));
     }
     if let Some(run) = agent.run.as_ref().filter(|run| run.state == RunState::Queued) {
         let why = if run.message.is_empty() { "for its turn" } else { &run.message };

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use tanuki::agents::{Agents, Deps, Layout};
+use tanuki::agents::{Agents, Deps, Layout, follow_waiting};
 use tanuki::controller::{Options, Publisher, SystemClock, Waker, run};
 use tanuki::model::{
     Accepted, Adapter, AdapterKind, AgentSettings, ControllerInfo, EngineSummary, Names, ProjectId,
@@ -35,11 +35,13 @@ pub(super) struct Controller {
     pub(super) agents: Arc<Agents>,
     pub(super) publisher: Publisher<Snapshot>,
     run: JoinHandle<()>,
+    waiting: JoinHandle<()>,
 }
 
 impl Drop for Controller {
     fn drop(&mut self) {
         self.run.abort();
+        self.waiting.abort();
     }
 }
 
@@ -134,7 +136,8 @@ impl Lab {
         let agents = Agents::new(deps, self.settings.clone(), self.services.clone()).unwrap();
         let kind = Arc::new(Arc::clone(&agents));
         let run = tokio::spawn(run(kind, waker, Options::default(), CancellationToken::new()));
-        Controller { agents, publisher, run }
+        let waiting = tokio::spawn(follow_waiting(Arc::clone(&agents), CancellationToken::new()));
+        Controller { agents, publisher, run, waiting }
     }
 }
 

@@ -5,3 +5,4 @@ mod life;
 mod look;
 mod plan;
 mod spawn;
+mod told;
