@@ -17,7 +17,7 @@ use super::observe::{self, World};
 use super::plan::{self, Journal, Plan, Seen, Wanted};
 use super::runs::Runs;
 use crate::controller::{Clock, Kind, Next, PassError, Publisher, Wake, Waker};
-use crate::git::Repository;
+use crate::git::{ProjectGit, Repository};
 use crate::model::{
     AgentSettings, AgentSpec, AgentState, ConditionStatus, EventType, LabelKey, Names, ObjectKind,
     ServiceSpec, Snapshot, Time,
@@ -68,7 +68,7 @@ pub struct Deps {
 #[derive(Debug, Clone)]
 pub(super) struct Facts {
     pub(super) identity: Identity,
-    pub(super) git: Repository,
+    pub(super) git: Arc<dyn ProjectGit>,
 }
 
 /// What a person asked for now, beyond what is written down.
@@ -97,6 +97,8 @@ pub struct Agents {
     pub(super) deps: Deps,
     memory: Mutex<Memory>,
     facts: OnceCell<Facts>,
+    /// Git in the project; the repository around it where nothing else was given.
+    git: Option<Arc<dyn ProjectGit>>,
     /// Runs, which stand on this; absent until they are there.
     runs: OnceLock<Weak<Runs>>,
     /// One per agent: whoever changes something of an agent holds its lock.
@@ -110,6 +112,20 @@ impl Agents {
     ///
     /// The store failed.
     pub fn new(
+        deps: Deps,
+        settings: AgentSettings,
+        services: BTreeMap<String, ServiceSpec>,
+    ) -> Result<Arc<Self>, StoreError> {
+        Self::over(None, deps, settings, services)
+    }
+
+    /// The same over another git than the one of the repository that the project is in.
+    ///
+    /// # Errors
+    ///
+    /// The store failed.
+    pub fn over(
+        git: Option<Arc<dyn ProjectGit>>,
         deps: Deps,
         settings: AgentSettings,
         services: BTreeMap<String, ServiceSpec>,
@@ -128,6 +144,7 @@ impl Agents {
             deps,
             memory: Mutex::new(memory),
             facts: OnceCell::new(),
+            git,
             runs: OnceLock::new(),
             locks: Mutex::new(BTreeMap::new()),
         };
@@ -252,7 +269,10 @@ impl Agents {
             let identity = layout::identity(root, &info)
                 .map_err(|error| PassError::new(format!("cannot look at {}: {error}", root.display())))?;
             let state_dir = self.deps.layout.state.parent().unwrap_or(root);
-            let git = Repository::open(root, state_dir).await.map_err(PassError::new)?;
+            let git = match &self.git {
+                Some(git) => Arc::clone(git),
+                None => Arc::new(Repository::open(root, state_dir).await.map_err(PassError::new)?),
+            };
             Ok(Facts { identity, git })
         });
         asked.await.cloned()
@@ -327,9 +347,12 @@ impl Agents {
         // Whoever has it looks again at the end.
         let Ok(_held) = lock.try_lock() else { return Ok(Next::Settled) };
         let row = self.deps.store.agent(name).map_err(PassError::new)?;
-        let Some(row) = row.filter(|row| row.stage != Stage::Removed) else {
-            self.forget(name);
-            return Ok(Next::Settled);
+        let row = match row {
+            Some(row) if row.stage != Stage::Removed => row,
+            removed => {
+                self.forget(name);
+                return self.look_at_trace(name, removed.as_ref(), world).await;
+            }
         };
         let passed = self.pass(&row, world, Ask::default()).await?;
         Ok(match (passed.acted, passed.plan.recheck) {
@@ -400,6 +423,7 @@ impl Kind for Arc<Agents> {
             .filter(|row| row.stage != Stage::Removed)
             .map(|row| row.spec.name)
             .chain(self.deps.publisher.current().agents.keys().cloned())
+            .chain(self.traces(world))
             .collect();
         names.sort();
         names.dedup();
