@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use async_trait::async_trait;
 use tanuki_runtimes::{ContainerRuntime, Event, EventAction, ObjectKind as EngineObject};
+use thiserror::Error;
 use tokio::sync::OnceCell;
 
 use super::choose;
@@ -17,10 +18,10 @@ use super::observe::{self, World};
 use super::plan::{self, Journal, Plan, Seen, Wanted};
 use super::runs::Runs;
 use crate::controller::{Clock, Kind, Next, PassError, Publisher, Wake, Waker};
-use crate::git::{ProjectGit, Repository};
+use crate::git::{GitError, ProjectGit, Repository};
 use crate::model::{
     AgentSettings, AgentSpec, AgentState, ConditionStatus, EventType, LabelKey, Names, ObjectKind,
-    ServiceSpec, Snapshot, Time,
+    Rejected, ServiceSpec, Snapshot, Time,
 };
 use crate::services::spec::Owner;
 use crate::services::{record_event, set_condition};
@@ -69,6 +70,32 @@ pub struct Deps {
 pub(super) struct Facts {
     pub(super) identity: Identity,
     pub(super) git: Arc<dyn ProjectGit>,
+}
+
+/// Why what is asked once could not be told. It is asked again the next time.
+#[derive(Debug, Error)]
+pub(super) enum FactsError {
+    /// The repository cannot be used.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The engine or the project's directory.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl From<FactsError> for PassError {
+    fn from(error: FactsError) -> Self {
+        Self::new(error)
+    }
+}
+
+impl From<FactsError> for Rejected {
+    fn from(error: FactsError) -> Self {
+        match error {
+            FactsError::Git(error) => error.into(),
+            FactsError::Other(message) => Self::Failed { message },
+        }
+    }
 }
 
 /// What a person asked for now, beyond what is written down.
@@ -262,16 +289,17 @@ impl Agents {
     }
 
     /// What is asked once.
-    pub(super) async fn facts(&self) -> Result<Facts, PassError> {
+    pub(super) async fn facts(&self) -> Result<Facts, FactsError> {
         let asked = self.facts.get_or_try_init(|| async {
-            let info = self.deps.runtime.info().await.map_err(PassError::new)?;
+            let info = self.deps.runtime.info().await.map_err(|error| FactsError::Other(error.to_string()))?;
             let root = &self.deps.layout.root;
-            let identity = layout::identity(root, &info)
-                .map_err(|error| PassError::new(format!("cannot look at {}: {error}", root.display())))?;
+            let identity = layout::identity(root, &info).map_err(|error| {
+                FactsError::Other(format!("cannot look at {}: {error}", root.display()))
+            })?;
             let state_dir = self.deps.layout.state.parent().unwrap_or(root);
             let git = match &self.git {
                 Some(git) => Arc::clone(git),
-                None => Arc::new(Repository::open(root, state_dir).await.map_err(PassError::new)?),
+                None => Arc::new(Repository::open(root, state_dir).await?),
             };
             Ok(Facts { identity, git })
         });

@@ -46,11 +46,6 @@ impl Repository {
         with: &Changes<'_>,
     ) -> Result<Vec<String>, GitError> {
         let _one_at_a_time = self.moves().lock().await;
-        if let Some(Outcome::Busy | Outcome::Stuck(_)) = self.mend_move(branch).await? {
-            let checkout = self.checkouts(branch).await?.into_iter().next().unwrap_or_default();
-            let reason = "an earlier move of it was cut off there (`tanuki events` says more)".to_owned();
-            return Err(GitError::CheckedOut { branch: short(branch), checkout, reason });
-        }
         let checkouts = self.checkouts(branch).await?;
         let [checkout] = checkouts.as_slice() else {
             if let Some(checkout) = checkouts.into_iter().next() {
@@ -62,6 +57,11 @@ impl Repository {
             self.transact(why, &changes).await?;
             return Ok(Vec::new());
         };
+        if let Some(Outcome::Busy | Outcome::Stuck(_)) = self.mend_move(branch).await? {
+            let reason = "an earlier move of it was cut off there (`tanuki events` says more)".to_owned();
+            let checkout = checkout.clone();
+            return Err(GitError::CheckedOut { branch: short(branch), checkout, reason });
+        }
         self.movable(checkout, branch, old, new).await?;
         if self.commit(branch).await?.as_deref() != Some(old) {
             return Err(GitError::Moved { reference: branch.to_owned() });
@@ -72,12 +72,16 @@ impl Repository {
         first.extend([(from.as_str(), Some(old), None), (to.as_str(), Some(new), None)]);
         self.transact(why, &first).await?;
         let moved = self.move_checkout(checkout, old, new, why).await;
-        // One that takes too long goes on.
-        if !matches!(moved, Err(GitError::TimedOut { .. })) {
-            self.moved(branch).await?;
+        match &moved {
+            Ok(()) => self.moved(branch).await?,
+            // It goes on.
+            Err(GitError::TimedOut { .. }) => {}
+            // Most often nothing was done; one that was killed has left something.
+            Err(_) => drop(self.mend_move(branch).await),
         }
-        moved?;
-        if self.commit(branch).await?.as_deref() != Some(new) {
+        let done = self.commit(branch).await?.as_deref() == Some(new);
+        if !done {
+            moved?;
             return Err(GitError::Moved { reference: branch.to_owned() });
         }
         self.unfiltered(old, new).await

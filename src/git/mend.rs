@@ -74,9 +74,8 @@ impl Repository {
     /// The same for one branch, by whoever moves branches now; `None` where nothing was moving it.
     pub(super) async fn mend_move(&self, branch: &str) -> Result<Option<Outcome>, GitError> {
         let (from, to) = Self::moving(branch);
-        let (Some(old), Some(new)) = (self.commit(&from).await?, self.commit(&to).await?) else {
-            return Ok(None);
-        };
+        let Some(old) = self.commit(&from).await? else { return Ok(None) };
+        let Some(new) = self.commit(&to).await? else { return Ok(None) };
         let outcome = self.how_far(branch, &old, &new).await?;
         if !matches!(outcome, Outcome::Busy | Outcome::Stuck(_)) {
             self.moved(branch).await?;

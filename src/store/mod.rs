@@ -58,7 +58,7 @@ pub enum StoreError {
 
 impl StoreError {
     /// Whether the file is there and cannot be read by anybody.
-    fn is_broken(&self) -> bool {
+    pub fn is_broken(&self) -> bool {
         use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
         match self {
             Self::Broken(_) => true,

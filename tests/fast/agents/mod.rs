@@ -3,5 +3,6 @@
 mod lab;
 mod life;
 mod look;
+mod outage;
 mod plan;
 mod spawn;

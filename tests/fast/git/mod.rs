@@ -1,6 +1,7 @@
 //! Git in the project's repository, against real git in temporary directories.
 
 mod fetches;
+mod mends;
 mod merges;
 mod opens;
 mod rescues;

@@ -11,7 +11,7 @@ use super::world::Sim;
 use crate::seeds::{Report, run_seeds};
 
 /// Seeds of an ordinary test run.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 150;
 /// Most actions before the faults stop.
 const ACTIONS: usize = 50;
 
@@ -29,6 +29,10 @@ fn simulate(seed: u64) -> Report {
         let mut sim = Sim::new(seed, FaultPlan::seeded(seed), git_faults);
         sim.start_controller();
         let body = async {
+            if rng.u8(..10) > 1 {
+                sim.act(Action::SpawnAll).await;
+                sim.act(Action::Wait(rng.u64(1..6000))).await;
+            }
             for _ in 0..rng.usize(1..ACTIONS) {
                 sim.act(Action::random(&mut rng)).await;
             }

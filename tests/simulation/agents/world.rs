@@ -182,10 +182,15 @@ impl Sim {
 
     /// The controller's process ends where it stands.
     pub(crate) async fn kill_controller(&mut self) {
-        if let Some(controller) = self.controller.take() {
+        if let Some(mut controller) = self.controller.take() {
             controller.connection.sever();
             controller.run.abort();
-            self.clear(controller).await;
+            if let Err(error) = (&mut controller.run).await
+                && error.is_panic()
+            {
+                self.breach(format!("the loop panicked: {error}"));
+            }
+            clear(controller).await;
         }
     }
 
@@ -199,18 +204,7 @@ impl Sim {
                 self.breach("the loop did not end".to_owned());
             }
             controller.connection.sever();
-            self.clear(controller).await;
-        }
-    }
-
-    async fn clear(&self, mut controller: Controller) {
-        controller.follower.abort();
-        controller.requests.shutdown().await;
-        controller.runs.detach().await;
-        if let Err(error) = (&mut controller.run).await
-            && error.is_panic()
-        {
-            self.breach(format!("the loop panicked: {error}"));
+            clear(controller).await;
         }
     }
 
@@ -334,6 +328,13 @@ impl Sim {
     fn breach(&self, breach: String) {
         self.breaches.lock().unwrap().push(breach);
     }
+}
+
+/// What a controller has left at work ends with it.
+async fn clear(mut controller: Controller) {
+    controller.follower.abort();
+    controller.requests.shutdown().await;
+    controller.runs.detach().await;
 }
 
 fn told(request: &str, answer: &Result<Accepted, Rejected>) -> String {
