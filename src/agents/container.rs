@@ -53,6 +53,10 @@ impl Blueprint<'_> {
         labels.0.insert(LabelKey::SPEC_HASH.into(), digest(&fields, 16));
         labels.0.insert(LabelKey::SPEC_FIELDS.into(), encode_fields(&fields));
         labels.0.insert(LabelKey::GENERATION.into(), generation.to_string());
+        // Should the store be lost, the agent is found again as it was.
+        if let Ok(spec) = serde_json::to_string(self.spec) {
+            labels.0.insert(LabelKey::AGENT_SPEC.into(), spec);
+        }
         ContainerSpec {
             name: self.names.agent(&self.spec.name),
             env,

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use async_trait::async_trait;
 use tanuki_runtimes::{ContainerRuntime, Event, EventAction, ObjectKind as EngineObject};
+use thiserror::Error;
 use tokio::sync::OnceCell;
 
 use super::choose;
@@ -18,9 +19,9 @@ use super::plan::{self, Journal, Plan, Seen, Wanted};
 use super::runs::Runs;
 use super::waiting::Waits;
 use crate::controller::{Clock, Kind, Next, PassError, Publisher, Wake, Waker};
-use crate::git::Repository;
+use crate::git::{GitError, ProjectGit, Repository};
 use crate::model::{
-    AgentSettings, AgentSpec, AgentState, ConditionStatus, EventType, LabelKey, Names, ObjectKind,
+    AgentSettings, AgentSpec, AgentState, ConditionStatus, EventType, LabelKey, Names, ObjectKind, Rejected,
     ServiceSpec, Snapshot, Time,
 };
 use crate::services::spec::Owner;
@@ -69,7 +70,33 @@ pub struct Deps {
 #[derive(Debug, Clone)]
 pub(super) struct Facts {
     pub(super) identity: Identity,
-    pub(super) git: Repository,
+    pub(super) git: Arc<dyn ProjectGit>,
+}
+
+/// Why what is asked once could not be told. It is asked again the next time.
+#[derive(Debug, Error)]
+pub(super) enum FactsError {
+    /// The repository cannot be used.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The engine or the project's directory.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl From<FactsError> for PassError {
+    fn from(error: FactsError) -> Self {
+        Self::new(error)
+    }
+}
+
+impl From<FactsError> for Rejected {
+    fn from(error: FactsError) -> Self {
+        match error {
+            FactsError::Git(error) => error.into(),
+            FactsError::Other(message) => Self::Failed { message },
+        }
+    }
 }
 
 /// What a person asked for now, beyond what is written down.
@@ -98,6 +125,8 @@ pub struct Agents {
     pub(super) deps: Deps,
     memory: Mutex<Memory>,
     facts: OnceCell<Facts>,
+    /// Git in the project; the repository around it where nothing else was given.
+    git: Option<Arc<dyn ProjectGit>>,
     /// Runs, which stand on this; absent until they are there.
     runs: OnceLock<Weak<Runs>>,
     pub(super) waits: Waits,
@@ -116,6 +145,20 @@ impl Agents {
         settings: AgentSettings,
         services: BTreeMap<String, ServiceSpec>,
     ) -> Result<Arc<Self>, StoreError> {
+        Self::over(None, deps, settings, services)
+    }
+
+    /// The same over another git than the one of the repository that the project is in.
+    ///
+    /// # Errors
+    ///
+    /// The store failed.
+    pub fn over(
+        git: Option<Arc<dyn ProjectGit>>,
+        deps: Deps,
+        settings: AgentSettings,
+        services: BTreeMap<String, ServiceSpec>,
+    ) -> Result<Arc<Self>, StoreError> {
         let remembered = deps.store.meta(META_ENVIRONMENT)?;
         let remembered: Remembered =
             remembered.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
@@ -130,6 +173,7 @@ impl Agents {
             deps,
             memory: Mutex::new(memory),
             facts: OnceCell::new(),
+            git,
             runs: OnceLock::new(),
             waits: Waits::default(),
             locks: Mutex::new(BTreeMap::new()),
@@ -248,14 +292,18 @@ impl Agents {
     }
 
     /// What is asked once.
-    pub(super) async fn facts(&self) -> Result<Facts, PassError> {
+    pub(super) async fn facts(&self) -> Result<Facts, FactsError> {
         let asked = self.facts.get_or_try_init(|| async {
-            let info = self.deps.runtime.info().await.map_err(PassError::new)?;
+            let info =
+                self.deps.runtime.info().await.map_err(|error| FactsError::Other(error.to_string()))?;
             let root = &self.deps.layout.root;
             let identity = layout::identity(root, &info)
-                .map_err(|error| PassError::new(format!("cannot look at {}: {error}", root.display())))?;
+                .map_err(|error| FactsError::Other(format!("cannot look at {}: {error}", root.display())))?;
             let state_dir = self.deps.layout.state.parent().unwrap_or(root);
-            let git = Repository::open(root, state_dir).await.map_err(PassError::new)?;
+            let git = match &self.git {
+                Some(git) => Arc::clone(git),
+                None => Arc::new(Repository::open(root, state_dir).await?),
+            };
             Ok(Facts { identity, git })
         });
         asked.await.cloned()
@@ -330,9 +378,12 @@ impl Agents {
         // Whoever has it looks again at the end.
         let Ok(_held) = lock.try_lock() else { return Ok(Next::Settled) };
         let row = self.deps.store.agent(name).map_err(PassError::new)?;
-        let Some(row) = row.filter(|row| row.stage != Stage::Removed) else {
-            self.forget(name);
-            return Ok(Next::Settled);
+        let row = match row {
+            Some(row) if row.stage != Stage::Removed => row,
+            removed => {
+                self.forget(name);
+                return self.look_at_trace(name, removed.as_ref(), world).await;
+            }
         };
         let passed = self.pass(&row, world, Ask::default()).await?;
         Ok(match (passed.acted, passed.plan.recheck) {
@@ -404,6 +455,7 @@ impl Kind for Arc<Agents> {
             .filter(|row| row.stage != Stage::Removed)
             .map(|row| row.spec.name)
             .chain(self.deps.publisher.current().agents.keys().cloned())
+            .chain(self.traces(world))
             .collect();
         names.sort();
         names.dedup();

@@ -147,8 +147,14 @@ impl Agents {
     }
 }
 
-pub(super) fn failed(error: PassError) -> Rejected {
-    Rejected::Failed { message: error.message }
+impl From<PassError> for Rejected {
+    fn from(error: PassError) -> Self {
+        Self::Failed { message: error.message }
+    }
+}
+
+pub(super) fn failed(error: impl Into<Rejected>) -> Rejected {
+    error.into()
 }
 
 pub(super) fn store_failed(error: &StoreError) -> Rejected {

@@ -12,6 +12,7 @@
 //! * No process of an agent is root, holds a capability, or sees an engine's socket or the project's `.git`.
 
 pub mod adapters;
+mod adopt;
 mod choose;
 mod container;
 mod enter;
@@ -24,6 +25,7 @@ mod layout;
 mod lifecycle;
 mod look;
 mod memory;
+mod mend;
 mod named;
 mod observe;
 pub mod plan;
@@ -41,5 +43,6 @@ pub use ground::{Ground, Ready};
 pub use kind::{Agents, Deps, Key};
 pub use layout::{Layout, hide};
 pub use look::{LookError, Looked, Sight, look, look_into};
+pub use mend::mend_merges;
 pub use services::follow_services;
 pub use waiting::follow_waiting;

@@ -18,6 +18,8 @@ pub struct World {
     pub surplus: BTreeMap<String, Vec<ObservedContainer>>,
     /// Throw-away containers.
     pub helpers: Vec<ObservedContainer>,
+    /// What the labels of containers say that agents were spawned as, by agent.
+    pub specs: BTreeMap<String, String>,
     /// Where the agents' branches are in the project.
     pub heads: BTreeMap<String, Head>,
 }
@@ -54,6 +56,9 @@ fn from_listing(listing: Listing) -> World {
         if kind == ObjectKind::Helper.to_string() {
             world.helpers.push(observed(container));
         } else if kind == ObjectKind::Agent.to_string() {
+            if let Some(spec) = container.labels.get(LabelKey::AGENT_SPEC) {
+                world.specs.insert(name.clone(), spec.to_owned());
+            }
             let observed = observed(container);
             let better = world.containers.get(&name).is_none_or(|other| {
                 observed.phase == ContainerPhase::Running && other.phase != ContainerPhase::Running

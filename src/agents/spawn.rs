@@ -199,8 +199,15 @@ impl Agents {
         };
         let exists = || taken(format!("an agent named '{name}' is there already"));
         let row = self.deps.store.agent(name).map_err(|error| store_failed(&error))?;
-        if row.is_some_and(|row| row.stage != Stage::Removed) {
-            return Err(exists());
+        match row.map(|row| row.stage) {
+            None | Some(Stage::Removed) => {}
+            Some(Stage::Made) => return Err(exists()),
+            // Nobody makes or removes it now: its lock is held here.
+            Some(Stage::Creating | Stage::Removing) => {
+                return Err(taken(format!(
+                    "what an earlier '{name}' has left is still being taken away; try again in a moment"
+                )));
+            }
         }
         let head = facts.git.commit(&format!("refs/heads/{}", spec.branch)).await;
         if head.map_err(|error| git(&error))?.is_some() {

@@ -64,7 +64,11 @@ pub(super) fn existing_store(paths: &ProjectPaths) -> Result<Option<Store>> {
         return Ok(None);
     }
     let opened = Store::open(&path).map(Some);
-    opened.map_err(|error| CliError::failed("cannot use the project's store").because(&error))
+    opened.map_err(|error| {
+        let broken = error.is_broken();
+        let told = CliError::failed("cannot use the project's store").because(&error);
+        if broken { told.hint("`tanuki up --detach` sets it aside and begins a new one") } else { told }
+    })
 }
 
 impl Context {

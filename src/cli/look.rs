@@ -25,6 +25,9 @@ use crate::tasks;
 /// How long a look waits for a controller that has just started to see how things are.
 const FIRST_LOOK: Duration = Duration::from_millis(1000);
 
+/// How long a controller may take to find agents that no store tells of.
+const FIND: Duration = Duration::from_secs(5);
+
 /// What would be done now, by name. Nothing is changed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Plans {
@@ -40,6 +43,9 @@ impl Context {
             return Ok(snapshot);
         }
         let project = self.project()?;
+        if has_lost_its_store(&project) {
+            return self.find_again(&project).await;
+        }
         let store = project.existing_store()?;
         let wanted = match &store {
             Some(store) => store.wanted_running().map_err(|error| unreadable(&error))?,
@@ -78,6 +84,9 @@ impl Context {
             return Ok(snapshot);
         }
         let project = self.project()?;
+        if has_lost_its_store(&project) {
+            return self.find_again(&project).await;
+        }
         let store = project.existing_store()?;
         if has_live_runs(store.as_ref())? {
             return self.first_look(&project).await;
@@ -167,6 +176,17 @@ impl Context {
         Ok(snapshot)
     }
 
+    /// Has a controller find the agents that no store tells of.
+    async fn find_again(&self, project: &Project) -> Result<Snapshot> {
+        let session = self.controller(project).await?;
+        let mut snapshots = session.snapshots();
+        let found = timeout(FIND, snapshots.wait_for(|snapshot| !snapshot.agents.is_empty())).await.is_ok();
+        tracing::debug!(found, "looked for agents without a store");
+        let snapshot = Snapshot::clone(&snapshots.borrow());
+        session.finish().await;
+        Ok(snapshot)
+    }
+
     async fn view<'a>(&self, project: &'a Project, store: Option<Store>) -> Result<View<'a>> {
         let runtime = self.engine(project).await?;
         let owner = project.owner();
@@ -235,6 +255,17 @@ impl View<'_> {
 
 fn runs(agent: &AgentStatus) -> bool {
     matches!(agent.state, AgentState::Idle | AgentState::Working)
+}
+
+/// Whether there are workspaces and no store that tells of them: it was deleted, or is broken.
+fn has_lost_its_store(project: &Project) -> bool {
+    let workspaces = Layout::new(&project.paths.root, &project.paths.state_dir).workspaces;
+    let Ok(mut entries) = std::fs::read_dir(workspaces) else { return false };
+    if !entries.any(|entry| entry.is_ok_and(|entry| entry.path().is_dir())) {
+        return false;
+    }
+    let path = project.paths.state_dir.join("tanuki.db");
+    !path.exists() || Store::open(&path).is_err_and(|error| error.is_broken())
 }
 
 /// Whether runs are not over, so that somebody has to watch over them.

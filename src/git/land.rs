@@ -1,7 +1,8 @@
 //! Moving a branch, together with the checkout it may be in.
 //!
 //! A branch that is checked out nowhere moves in one transaction. Where it is checked out, one git process moves files,
-//! index and branch; it is started in a group of its own and goes on to its end even when the controller is killed.
+//! index and branch; it is started in a group of its own and goes on to its end even when the controller is killed. What
+//! is going on is written down before, so that a move that was cut off all the same is mended (`mend`).
 //! Nothing of the user's is overwritten: not what is changed, not what is untracked, not what is ignored.
 
 use std::collections::BTreeSet;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use super::carry::Ours;
 use super::command::{Git, failed};
+use super::mend::Outcome;
 use super::{GitError, Repository};
 
 /// A large repository on a slow disk.
@@ -56,30 +58,46 @@ impl Repository {
             self.transact(why, &changes).await?;
             return Ok(Vec::new());
         };
+        if let Some(Outcome::Busy | Outcome::Stuck(_)) = self.mend_move(branch).await? {
+            let reason = "an earlier move of it was cut off there (`tanuki events` says more)".to_owned();
+            let checkout = checkout.clone();
+            return Err(GitError::CheckedOut { branch: short(branch), checkout, reason });
+        }
         let ours = self.movable(checkout, branch, old, new).await?;
         if self.commit(branch).await?.as_deref() != Some(old) {
             return Err(GitError::Moved { reference: branch.to_owned() });
         }
-        // What makes it undone is there before anything is done.
-        if !with.is_empty() {
-            self.transact(why, with).await?;
-        }
+        // What makes it undone, and what tells of it should it be cut off, is there before anything is done.
+        let (from, to) = Self::moving(branch);
+        let mut first = with.to_vec();
+        first.extend([(from.as_str(), Some(old), None), (to.as_str(), Some(new), None)]);
+        self.transact(why, &first).await?;
         let moved = match self.carry(checkout, new, &ours).await {
             Ok(()) => self.move_checkout(checkout, old, new, why).await,
             Err(error) => Err(error),
         };
-        if let Err(error) = moved {
-            self.carry_back(checkout, old, &ours).await?;
-            return Err(error);
+        match &moved {
+            Ok(()) => self.moved(branch).await?,
+            // It goes on.
+            Err(GitError::TimedOut { .. }) => {}
+            // Most often nothing was done; one that was killed has left something.
+            Err(_) => {
+                drop(self.mend_move(branch).await);
+                if self.commit(branch).await?.as_deref() != Some(new) {
+                    self.carry_back(checkout, old, &ours).await?;
+                }
+            }
         }
-        if self.commit(branch).await?.as_deref() != Some(new) {
+        let done = self.commit(branch).await?.as_deref() == Some(new);
+        if !done {
+            moved?;
             return Err(GitError::Moved { reference: branch.to_owned() });
         }
         self.unfiltered(old, new).await
     }
 
     /// Worktrees that have this branch checked out.
-    async fn checkouts(&self, branch: &str) -> Result<Vec<PathBuf>, GitError> {
+    pub(super) async fn checkouts(&self, branch: &str) -> Result<Vec<PathBuf>, GitError> {
         let fields = self.git("worktree").args(["list", "--porcelain", "-z"]).run().await?.fields();
         let mut found = Vec::new();
         for record in fields.split(String::is_empty) {
@@ -96,13 +114,7 @@ impl Repository {
 
     /// Whether a checkout can be moved from one commit to another without touching anything of the user's; the task files
     /// in which Tanuki's own changes stay.
-    async fn movable(
-        &self,
-        checkout: &Path,
-        branch: &str,
-        old: &str,
-        new: &str,
-    ) -> Result<Ours, GitError> {
+    async fn movable(&self, checkout: &Path, branch: &str, old: &str, new: &str) -> Result<Ours, GitError> {
         let directory =
             PathBuf::from(Git::new("rev-parse").arg("--absolute-git-dir").within(checkout).text().await?);
         for (file, reason) in UNDER_WAY {
@@ -157,20 +169,25 @@ impl Repository {
         } else {
             Git::new("reset").args(["--keep", "--quiet"])
         };
-        let mut git =
-            git.arg(new).within(checkout).env("GIT_REFLOG_ACTION", why).timeout(CHECKOUT_TIMEOUT).survives();
-        for filter in self.filters().await? {
-            for key in ["smudge", "clean", "process"] {
-                git = git.config(format!("filter.{filter}.{key}"), "");
-            }
-            git = git.config(format!("filter.{filter}.required"), "false");
-        }
+        let git = git.arg(new).within(checkout).env("GIT_REFLOG_ACTION", why);
+        let git = self.without_filters(git).await?.timeout(CHECKOUT_TIMEOUT).survives();
         let name = if forward { "git merge" } else { "git reset" };
         let output = git.output().await?;
         if output.code == 0 {
             return Ok(());
         }
         Err(failed(name, output.code, &output.stderr))
+    }
+
+    /// A command that writes files without any filter of the user's.
+    pub(super) async fn without_filters(&self, mut git: Git) -> Result<Git, GitError> {
+        for filter in self.filters().await? {
+            for key in ["smudge", "clean", "process"] {
+                git = git.config(format!("filter.{filter}.{key}"), "");
+            }
+            git = git.config(format!("filter.{filter}.required"), "false");
+        }
+        Ok(git)
     }
 
     /// Names of the filters that the user's configuration has.

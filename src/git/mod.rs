@@ -22,6 +22,7 @@
 //! | `refs/tanuki/fetched/<agent>` | the newest commit that came from the agent's workspace |
 //! | `refs/tanuki/old/<agent>/<commit>` | a head of the agent's branch that the agent has rewritten |
 //! | `refs/tanuki/undo/<agent>/{before,after}/<branch>` | what the last merge moved |
+//! | `refs/tanuki/moving/{from,to}/<branch>` | a move of its checkout that is under way, or was cut off |
 //! | `refs/tanuki/rescue/<agent>/<time>` | the whole tree of an agent that was removed |
 
 mod carry;
@@ -31,7 +32,9 @@ mod error;
 mod fetch;
 mod heads;
 mod land;
+mod mend;
 mod merge;
+mod project;
 mod repository;
 mod rescue;
 mod workspace;
@@ -40,7 +43,9 @@ pub use diff::{Diff, diff_options};
 pub use error::GitError;
 pub use fetch::Transport;
 pub use heads::Head;
+pub use mend::{Mended, Outcome};
 pub use merge::{Merged, Merging, Undone};
+pub use project::ProjectGit;
 pub use repository::{Base, Identity, Repository};
 pub use rescue::{RESCUE_REFERENCE, Rescue};
 pub use workspace::Made;

@@ -64,6 +64,8 @@ impl LabelKey {
     pub const SPEC_FIELDS: &str = "dev.tanuki.spec-fields";
     /// The generation of the spec it was made from.
     pub const GENERATION: &str = "dev.tanuki.generation";
+    /// On an agent's container: what the agent was spawned as, as JSON. Holds no secret.
+    pub const AGENT_SPEC: &str = "dev.tanuki.agent-spec";
     /// On a data volume: which program's data of which major version is in it (`postgres-16`).
     pub const DATA_VERSION: &str = "dev.tanuki.data-version";
 }

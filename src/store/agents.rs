@@ -122,6 +122,18 @@ impl Store {
         Ok(if taken == 0 { Claim::InUse } else { Claim::Taken })
     }
 
+    /// Writes an agent down that is there and is not known. One that is known stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// SQLite failed.
+    pub fn adopt_agent(&self, spec: &AgentSpec, desired: Desired, memory: &str) -> Result<(), StoreError> {
+        let sql = "INSERT INTO agents (name, spec, stage, desired, generation, memory)
+                   VALUES (?1, ?2, 'made', ?3, 1, ?4) ON CONFLICT (name) DO NOTHING";
+        self.lock().execute(sql, params![spec.name, json(spec)?, desired_text(desired), memory])?;
+        Ok(())
+    }
+
     /// Changes an agent's specification, after it was made anew.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ mod tasks;
 
 use std::fs::{OpenOptions, Permissions};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -48,9 +48,26 @@ pub enum StoreError {
         /// The version found.
         found: i64,
     },
+    /// The file is not what was written.
+    #[error("the project's state is broken: {0}")]
+    Broken(String),
     /// SQLite failed: a full disk, a broken file.
     #[error("cannot use the project's state: {0}")]
     Sqlite(#[from] rusqlite::Error),
+}
+
+impl StoreError {
+    /// Whether the file is there and cannot be read by anybody.
+    pub fn is_broken(&self) -> bool {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        match self {
+            Self::Broken(_) => true,
+            Self::Sqlite(error) => {
+                matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+            }
+            Self::Open { .. } | Self::Newer { .. } => false,
+        }
+    }
 }
 
 /// What a person asked of one service.
@@ -82,6 +99,41 @@ impl Store {
         OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).map_err(open)?;
         std::fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(open)?;
         Self::prepare(Connection::open(path)?, &path.display().to_string())
+    }
+
+    /// Opens the store like [`open`](Self::open). One that cannot be read is set aside, and a new one begun: what it
+    /// knew is wishes and history, while what there is says so itself. Where the old one is, and why, is told then.
+    /// Only for the one writer.
+    ///
+    /// # Errors
+    ///
+    /// Like those of [`open`](Self::open), but for a broken file.
+    pub fn open_or_renew(path: &Path, now: Time) -> Result<(Self, Option<(PathBuf, String)>), StoreError> {
+        let why = match Self::open(path).and_then(Self::whole) {
+            Err(error) if error.is_broken() => error.to_string(),
+            opened => return Ok((opened?, None)),
+        };
+        let beside = |end: &str| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(end);
+            PathBuf::from(name)
+        };
+        let aside = beside(&format!(".broken-{}", now.0));
+        let open = |source| StoreError::Open { path: path.display().to_string(), source };
+        for end in ["-wal", "-shm"] {
+            match std::fs::rename(beside(end), beside(&format!(".broken-{}{end}", now.0))) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(open(error)),
+                _ => {}
+            }
+        }
+        std::fs::rename(path, &aside).map_err(open)?;
+        Ok((Self::open(path)?, Some((aside, why))))
+    }
+
+    /// Looks whether all of the file can be read.
+    fn whole(self) -> Result<Self, StoreError> {
+        let said: String = self.lock().pragma_query_value(None, "quick_check", |row| row.get(0))?;
+        if said == "ok" { Ok(self) } else { Err(StoreError::Broken(said)) }
     }
 
     /// A store that ends with the process.
@@ -397,6 +449,38 @@ mod tests {
             events.iter().map(|event| (event.time.0, event.count)).collect::<Vec<_>>(),
             [(2, 2), (3, 1)]
         );
+    }
+
+    #[test]
+    fn a_broken_file_is_set_aside_and_a_whole_one_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.db");
+        let (store, aside) = Store::open_or_renew(&path, Time(7)).unwrap();
+        assert_eq!(aside, None);
+        for number in 0..2000 {
+            store.set_meta(&format!("key-{number}"), &"x".repeat(100)).unwrap();
+        }
+        drop(store);
+        let (store, aside) = Store::open_or_renew(&path, Time(7)).unwrap();
+        assert_eq!((aside, store.meta("key-1").unwrap()), (None, Some("x".repeat(100))));
+        drop(store);
+        let whole = std::fs::read(&path).unwrap();
+
+        // No database at all; one whose pages are somebody else's; one that was cut off.
+        let mut overwritten = whole.clone();
+        overwritten[4096..40_960].fill(0x5a);
+        for (at, broken) in
+            [b"junk".repeat(5000), overwritten, whole[..whole.len() / 2].to_vec()].iter().enumerate()
+        {
+            std::fs::write(&path, broken).unwrap();
+            let (store, aside) = Store::open_or_renew(&path, Time(8 + at as u64)).unwrap();
+            let (aside, why) = aside.expect("a broken file was taken for a whole one");
+            assert_eq!(&std::fs::read(aside).unwrap(), broken, "{why}");
+            assert_eq!(store.meta("key-1").unwrap(), None);
+            store.set_meta("key-1", "new").unwrap();
+            drop(store);
+            assert_eq!(Store::open(&path).unwrap().meta("key-1").unwrap().as_deref(), Some("new"));
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub struct StoredRun {
 }
 
 impl Store {
-    /// Adds a run that is not over. `make` gets the agent's next number, which only goes up.
+    /// Adds a run that is not over. `make` gets the agent's next number, which only goes up and is above `above`.
     ///
     /// # Errors
     ///
@@ -23,11 +23,14 @@ impl Store {
     pub fn add_run(
         &self,
         agent: &str,
+        above: u64,
         make: impl FnOnce(u64) -> (RunRecord, String),
     ) -> Result<RunRecord, StoreError> {
         let connection = self.lock();
-        let sql = "SELECT COALESCE(MAX(number), 0) + 1 FROM runs WHERE agent = ?1";
-        let number: i64 = connection.prepare_cached(sql)?.query_row([agent], |row| row.get(0))?;
+        let above = i64::try_from(above).unwrap_or(i64::MAX - 1);
+        let sql = "SELECT MAX(COALESCE(MAX(number), 0), ?2) + 1 FROM runs WHERE agent = ?1";
+        let number: i64 =
+            connection.prepare_cached(sql)?.query_row(params![agent, above], |row| row.get(0))?;
         let (record, memory) = make(number.unsigned_abs());
         connection.execute(
             "INSERT INTO runs (id, agent, number, live, spec, record) VALUES (?1, ?2, ?3, 1, ?4, ?5)",

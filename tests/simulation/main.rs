@@ -5,8 +5,10 @@
 //!   seeds, `TANUKI_SEED=S` runs one and prints what happened. A failure prints its seed.
 //! * `prompt`: without faults, everything is done at once.
 //! * `sequences`: sequences of actions found and shrunk by proptest.
+//! * `agents`: the same for agents and their runs, over git in memory.
 //!
-//! Nothing here waits for real time, and nothing is random but by seed.
+//! Nothing here waits for real time, and nothing is random but by seed; only that files of a run have changed is told by
+//! the machine, and may be heard sooner or later.
 #![expect(
     clippy::expect_used,
     clippy::print_stdout,
@@ -15,6 +17,7 @@
 )]
 
 mod action;
+mod agents;
 mod crash;
 mod project;
 mod prompt;

@@ -17,12 +17,17 @@ const ACTIONS: usize = 60;
 
 #[test]
 fn converges_whatever_happens() {
+    run_seeds(SEEDS, simulate);
+}
+
+/// Runs the seeds that the environment asks for, or `usual` ones, on two threads; the lowest that fails is shown.
+pub(crate) fn run_seeds(usual: u64, simulate: fn(u64) -> Report) {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     if let Some(seed) = number("TANUKI_SEED") {
         print(&simulate(seed));
         return;
     }
-    let seeds = number("TANUKI_SEEDS").unwrap_or(SEEDS);
+    let seeds = number("TANUKI_SEEDS").unwrap_or(usual);
     let next = AtomicU64::new(0);
     let failure = std::thread::scope(|scope| {
         let worker = || loop {
@@ -52,11 +57,11 @@ fn the_same_seed_is_the_same_run() {
     }
 }
 
-struct Report {
-    seed: u64,
-    failure: Option<String>,
+pub(crate) struct Report {
+    pub(crate) seed: u64,
+    pub(crate) failure: Option<String>,
     /// Actions, faults and writes in the order of time.
-    lines: Vec<String>,
+    pub(crate) lines: Vec<String>,
 }
 
 fn print(report: &Report) {

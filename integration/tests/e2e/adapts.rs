@@ -105,7 +105,8 @@ async fn a_project_adapts_to_what_happens_in_the_middle(engine: Engine) {
     // What Tanuki writes is in the files, and in no commit.
     let kept = std::fs::read_to_string(project.root.join(file("wait"))).unwrap();
     assert!(kept.contains("status: complete  # of life\n"), "{kept}");
-    let changed = project.git_says(&["diff", "--unified=0", "--", "work/tasks/wait.md", "work/tasks/next.md"]).await;
+    let changed =
+        project.git_says(&["diff", "--unified=0", "--", "work/tasks/wait.md", "work/tasks/next.md"]).await;
     for line in changed.lines().filter(|line| line.starts_with(['+', '-'])) {
         let line = line.trim_start_matches(['+', '-', ' ']);
         let own = ["status:", "assigned_to:", "a/", "b/"];

@@ -41,6 +41,7 @@ mod connect;
 mod controller;
 mod dashboard;
 mod errors;
+mod faults;
 mod hostile;
 mod isolation;
 mod merging;

@@ -41,6 +41,7 @@ mod logs;
 mod objects;
 mod probe;
 mod time;
+mod turn;
 mod wire;
 
 use std::future::Future;
@@ -59,6 +60,7 @@ use tokio::sync::OnceCell;
 use self::error::Failure;
 use self::http::{Client, Endpoint, Target};
 use self::probe::Probes;
+use self::turn::Turns;
 use self::wire::{Created, Info, Inspected, Listed, Removal};
 use crate::{
     Capabilities, Container, ContainerRuntime, ContainerSpec, EngineInfo, EngineKind, Error, ErrorKind,
@@ -88,9 +90,8 @@ pub struct Podman {
     /// Learned from a refused create: the engine does not tell whether it has an init binary.
     no_init: AtomicBool,
     probes: Probes,
-    /// Held while a container is created whose user keeps its ids: Podman 4 looks them up in a way that two requests
-    /// at once crash (libsubid, a segmentation fault of the whole service).
-    keep_id: tokio::sync::Mutex<()>,
+    /// Who may create a container whose user keeps its ids.
+    keep_id: Turns,
 }
 
 impl Podman {
@@ -108,7 +109,7 @@ impl Podman {
             info: OnceCell::new(),
             no_init: AtomicBool::new(false),
             probes: Probes::default(),
-            keep_id: tokio::sync::Mutex::default(),
+            keep_id: Turns::default(),
         })
     }
 
@@ -313,7 +314,19 @@ impl ContainerRuntime for Podman {
         let Some(image) = self.local_image(&spec.image).await? else {
             return refuse(ErrorKind::ImageMissing, format!("there is no image {}", spec.image));
         };
-        let _one_at_a_time = if spec.keep_id { Some(self.keep_id.lock().await) } else { None };
+        let socket = match self.client.endpoint() {
+            Endpoint::Unix(socket) => Some(socket.as_path()),
+            _ => None,
+        };
+        let turn = if spec.keep_id && engine.rootless {
+            self.keep_id.take(socket).await.map(Some)
+        } else {
+            Some(None)
+        };
+        let Some(_turn) = turn else {
+            let detail = "another process has been creating a container for minutes".to_owned();
+            return refuse(ErrorKind::Timeout, detail);
+        };
         self.post_create(spec, &image, &engine).await
     }
 

@@ -8,7 +8,7 @@ use super::{said, short};
 use crate::agents::Ground as _;
 use crate::agents::kind::Agents;
 use crate::agents::lifecycle::{failed, store_failed};
-use crate::git::{GitError, Merged, Merging, Repository};
+use crate::git::{GitError, Merged, Merging, ProjectGit};
 use crate::model::{Accepted, AgentSpec, EventType, Merge, MergeMethod, Rejected};
 use crate::store::Stage;
 
@@ -31,7 +31,7 @@ impl Agents {
         let head = head.ok_or_else(|| Rejected::NotPossible {
             message: format!("the workspace of agent '{name}' has no branch {}", spec.branch),
         })?;
-        let merged = compute(&git, &spec, &head, asked).await?;
+        let merged = compute(git.as_ref(), &spec, &head, asked).await?;
         if let Some(command) = &asked.verify {
             self.verify(name, &merged, command).await?;
         }
@@ -123,7 +123,12 @@ impl Agents {
     }
 }
 
-async fn compute(git: &Repository, spec: &AgentSpec, head: &str, asked: &Merge) -> Result<Merged, Rejected> {
+async fn compute(
+    git: &dyn ProjectGit,
+    spec: &AgentSpec,
+    head: &str,
+    asked: &Merge,
+) -> Result<Merged, Rejected> {
     let merging = Merging {
         branch: &spec.branch,
         head,

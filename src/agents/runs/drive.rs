@@ -372,8 +372,8 @@ impl Runs {
         self.changed.send_modify(|count| *count += 1);
     }
 
-    /// Removes the output of all but the last runs.
-    fn prune(&self, agent: &str) {
+    /// Runs that have left files, by number.
+    pub(super) fn numbers(&self, agent: &str) -> Vec<(u64, String)> {
         let runs = self.deps.ground.runs_dir(agent);
         let numbered = |name: String| {
             let number: u64 = name.strip_prefix(agent)?.strip_prefix('-')?.parse().ok()?;
@@ -382,6 +382,13 @@ impl Runs {
         let found = super::dir::Dir::open(&runs).and_then(|dir| dir.directories()).unwrap_or_default();
         let mut found: Vec<_> = found.into_iter().filter_map(numbered).collect();
         found.sort();
+        found
+    }
+
+    /// Removes the output of all but the last runs.
+    fn prune(&self, agent: &str) {
+        let runs = self.deps.ground.runs_dir(agent);
+        let mut found = self.numbers(agent);
         found.truncate(found.len().saturating_sub(KEPT));
         for (_, name) in found {
             let removed = std::fs::remove_dir_all(runs.join(&name));

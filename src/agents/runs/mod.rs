@@ -61,6 +61,8 @@ pub use secrets::{load as kept_credentials, save as keep_credentials};
 const EVENTS: usize = 100;
 /// Iterations where nothing else is said.
 const ITERATIONS: u32 = 10;
+/// Highest number that the files of a run are believed to have.
+const HIGHEST: u64 = 1 << 32;
 /// How long ending a run may take.
 const STOP: Duration = Duration::from_secs(60);
 
@@ -198,7 +200,11 @@ impl Runs {
                 message: format!("agent '{}' already has a run", agent.name),
             });
         }
-        let record = self.deps.store.add_run(&agent.name, make).map_err(failed)?;
+        // Above what is there: a store that was lost knows nothing of it.
+        let numbers = self.numbers(&agent.name).into_iter().map(|(number, _)| number);
+        // An agent can make such directories too.
+        let above = numbers.filter(|number| *number <= HIGHEST).max().unwrap_or(0);
+        let record = self.deps.store.add_run(&agent.name, above, make).map_err(failed)?;
         if let Err(error) = secrets::save(&self.state_dir(&agent.name), &credentials) {
             tracing::warn!(%error, agent = agent.name, "the run's credentials do not survive this controller");
         }

@@ -4,7 +4,7 @@
 /// program reads, program and arguments. Ends at once: 0 under way (also when it was before), 127 no such program.
 ///
 /// In the directory: `claim` (made first, so that two starts are one), `pid`, `stdout`, `stderr`, and at the end
-/// `exit`, written in one step.
+/// `exit`, written in one step. One agent has one run: what is left of others ends first.
 pub(super) const START: &str = r#"
 d=$1; in=$2; shift 2
 umask 077
@@ -15,6 +15,19 @@ if ! command -v "$1" >/dev/null 2>&1; then
   rmdir "$d/claim"
   exit 127
 fi
+# What another run of this agent has left at work, whose record was lost or whose end nobody could see to, ends first.
+agent=${TANUKI_RUN%-*}
+left() {
+  for e in $(grep -lzE "^TANUKI_RUN=$agent-[0-9]+$" /proc/[0-9]*/environ 2>/dev/null); do
+    grep -qzxF "TANUKI_RUN=$TANUKI_RUN" "$e" 2>/dev/null || echo "$e" | tr -dc '0-9\n'
+  done
+}
+n=0
+while p=$(left) && [ -n "$p" ] && [ "$n" -lt 50 ]; do
+  n=$((n + 1))
+  if [ "$n" -gt 10 ]; then kill -KILL $p 2>/dev/null; else kill -TERM $p 2>/dev/null; fi
+  sleep 0.1 2>/dev/null || sleep 1
+done
 body='
 d=$1; in=$2; shift 2
 echo $$ >"$d/pid.new" && mv -f "$d/pid.new" "$d/pid"
@@ -146,13 +159,13 @@ mod tests {
         // A child that ignores the polite signal, and one in a session of its own.
         let stubborn = "trap '' TERM; setsid sleep 300 & sleep 300 & while :; do sleep 1; done";
         assert!(start(&one, "script-b-1", &["sh", "-c", stubborn]).status.success());
-        assert!(start(&two, "script-b-10", &["sleep", "300"]).status.success());
+        assert!(start(&two, "script-b-1-0", &["sleep", "300"]).status.success());
         assert!(script(&alive(), &["script-b-1"]).status.success());
         let ended = script(&end(), &["script-b-1", one.to_str().unwrap(), "3"]);
         assert!(ended.status.success(), "{ended:?}");
         assert!(!script(&alive(), &["script-b-1"]).status.success());
-        assert!(script(&alive(), &["script-b-10"]).status.success(), "another run was ended");
+        assert!(script(&alive(), &["script-b-1-0"]).status.success(), "another run was ended");
         assert!(!one.join("exit").exists());
-        assert!(script(&end(), &["script-b-10", two.to_str().unwrap(), "1"]).status.success());
+        assert!(script(&end(), &["script-b-1-0", two.to_str().unwrap(), "1"]).status.success());
     }
 }

@@ -25,7 +25,7 @@ use crate::agents::{self, Agents, Layout};
 use crate::api::{Clients, Lock, Server};
 use crate::controller::{self, Clock, Handle, Options, Publisher, SystemClock, Waker};
 use crate::model::{
-    AgentSettings, AgentState, ControllerInfo, Desired, EngineSummary, ProjectId, ProjectPhase,
+    AgentSettings, AgentState, ControllerInfo, Desired, EngineSummary, EventType, ProjectId, ProjectPhase,
     ProjectStatus, ServiceSpec, ServiceState, Snapshot,
 };
 use crate::services::names::{self, ClaimFile};
@@ -136,7 +136,8 @@ pub async fn start(setup: Setup) -> Result<Option<Controller>, StartError> {
     let Some(lock) = lock else { return Ok(None) };
     let server = Server::bind(&setup.socket).map_err(|source| io_error(&setup.socket, source))?;
 
-    let store = Arc::new(Store::open(&setup.state_dir.join("tanuki.db"))?);
+    let (store, renewed) = Store::open_or_renew(&setup.state_dir.join("tanuki.db"), clock.now())?;
+    let store = Arc::new(store);
     let owner = Owner { project: setup.project.clone(), path: setup.root.display().to_string() };
     let claims = ClaimFile::new(&setup.user_state_dir);
     let names = names::choose(
@@ -149,6 +150,14 @@ pub async fn start(setup: Setup) -> Result<Option<Controller>, StartError> {
     )
     .await?;
     let publisher = Publisher::new(first_snapshot(&setup, clock.as_ref()));
+    if let Some((aside, why)) = renewed {
+        let message = format!(
+            "{why}; it is set aside as {} and begun anew: what exists is found again, what was wanted is not known",
+            aside.display()
+        );
+        let event = (EventType::Warning, "project", "StateLost", message.as_str());
+        services::record_event(&store, &publisher, clock.now(), event);
+    }
     let Wanted { services: specs, agents: settings } = setup.wanted.clone();
     let agents_waker = Waker::default();
     let agents = Agents::new(
@@ -235,6 +244,7 @@ pub async fn start(setup: Setup) -> Result<Option<Controller>, StartError> {
         },
         shutdown.clone(),
     ));
+    tracker.spawn(agents::mend_merges(Arc::clone(&agents), shutdown.clone()));
     tracker.spawn(agents::follow_services(Arc::clone(&agents), shutdown.clone()));
     tracker.spawn(agents::follow_waiting(agents, shutdown.clone()));
     runs.recover()?;

@@ -3,6 +3,7 @@
 mod lab;
 mod life;
 mod look;
+mod outage;
 mod plan;
 mod spawn;
 mod told;

@@ -2,6 +2,7 @@
 
 mod carries;
 mod fetches;
+mod mends;
 mod merges;
 mod opens;
 mod rescues;
