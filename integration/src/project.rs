@@ -172,6 +172,11 @@ impl Project {
         written.unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     }
 
+    /// Makes a directory of the project's owner, mode 0700.
+    pub fn make_private(&self, directory: &Path) {
+        make_private(directory, self.owner);
+    }
+
     /// The directory around the project's, where nothing else is.
     pub fn base(&self) -> &Path {
         &self.base

@@ -74,7 +74,10 @@ pub(super) fn interactive(order: &Order<'_>) -> Result<Invocation, AdapterError>
 pub(super) struct Events {
     thread: Option<String>,
     last: String,
-    did: bool,
+    /// What may have been its last message was too long to read.
+    unread: bool,
+    /// Tools it used.
+    steps: u32,
     declined: bool,
     usage: Option<Usage>,
     failed: Option<String>,
@@ -86,11 +89,12 @@ impl Events {
         match text(item, "/type") {
             "agent_message" if completed => {
                 self.last = tail(text(item, "/text"));
+                self.unread = false;
                 out.text(OutputKind::Text, text(item, "/text"));
             }
             "reasoning" if completed => out.text(OutputKind::Thinking, text(item, "/text")),
             "command_execution" if completed => {
-                self.did = true;
+                self.steps += 1;
                 let status = text(item, "/status");
                 self.declined |= status == "declined";
                 let code = item.get("exit_code").and_then(Value::as_i64).filter(|code| *code != 0);
@@ -106,13 +110,13 @@ impl Events {
             }
             "command_execution" => out.tool("shell", item),
             "file_change" if completed => {
-                self.did = true;
+                self.steps += 1;
                 for change in item.get("changes").and_then(Value::as_array).into_iter().flatten() {
                     out.tool(text(change, "/kind"), change);
                 }
             }
             "mcp_tool_call" | "web_search" if completed => {
-                self.did = true;
+                self.steps += 1;
                 let tool = Some(text(item, "/tool")).filter(|tool| !tool.is_empty());
                 out.tool(tool.unwrap_or(text(item, "/type")), item.get("arguments").unwrap_or(&Value::Null));
             }
@@ -156,6 +160,15 @@ impl Dialect for Events {
         }
     }
 
+    fn unread(&mut self) {
+        self.last.clear();
+        self.unread = true;
+    }
+
+    fn steps(&self) -> u32 {
+        self.steps
+    }
+
     fn outcome(&mut self, exit: Option<i64>, stderr: &str) -> Outcome {
         let outcome = Outcome {
             session: self.thread.take(),
@@ -181,7 +194,10 @@ impl Dialect for Events {
         if self.declined {
             return outcome.failed(RunFailure::Denied, "a command was declined");
         }
-        if outcome.final_message.trim().is_empty() && !self.did {
+        if self.unread {
+            return outcome.failed(RunFailure::NoResult, "what it said last was too long to be read");
+        }
+        if outcome.final_message.trim().is_empty() && self.steps == 0 {
             return outcome.failed(RunFailure::NoResult, "the agent said and did nothing");
         }
         outcome

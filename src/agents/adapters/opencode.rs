@@ -95,6 +95,8 @@ pub(super) struct Events {
     rejected: Option<String>,
     error: Option<(RunFailure, String)>,
     finished: Option<String>,
+    /// Answers that only used tools.
+    steps: u32,
     usage: Usage,
 }
 
@@ -114,6 +116,7 @@ impl Events {
 
     fn step(&mut self, part: &Value) {
         self.finished = Some(text(part, "/reason").to_owned());
+        self.steps += u32::from(text(part, "/reason") == "tool-calls");
         let number = |path: &str| part.pointer(path).and_then(Value::as_u64);
         let sum = |paths: &[&str]| paths.iter().filter_map(|path| number(path)).reduce(u64::saturating_add);
         let cost = part.get("cost").and_then(Value::as_f64).map(|cost| (cost * 1e6).round().max(0.0) as u64);
@@ -150,6 +153,10 @@ impl Dialect for Events {
             }
             _ => {}
         }
+    }
+
+    fn steps(&self) -> u32 {
+        self.steps
     }
 
     fn outcome(&mut self, exit: Option<i64>, stderr: &str) -> Outcome {

@@ -63,6 +63,15 @@ pub(super) trait Dialect: Debug + Send {
         true
     }
 
+    /// Takes notice of an event that was too long to read.
+    fn unread(&mut self) {}
+
+    /// Answers of the model that only used tools, as far as the program's events tell them: each takes a turn, and the
+    /// next answer another one. Told of programs that do not count turns themselves.
+    fn steps(&self) -> u32 {
+        0
+    }
+
     /// Hands out what it held back.
     fn flush(&mut self, _out: &mut Items<'_>) {}
 
@@ -181,6 +190,7 @@ pub struct Reader {
     stderr: Lines,
     dialect: Box<dyn Dialect>,
     last_error: String,
+    most_turns: u32,
 }
 
 impl Reader {
@@ -193,7 +203,24 @@ impl Reader {
             AdapterKind::Opencode => Box::<opencode::Events>::default(),
             AdapterKind::Command => Box::<command::Events>::default(),
         };
-        Self { stdout: Lines::default(), stderr: Lines::default(), dialect, last_error: String::new() }
+        Self {
+            stdout: Lines::default(),
+            stderr: Lines::default(),
+            dialect,
+            last_error: String::new(),
+            most_turns: u32::MAX,
+        }
+    }
+
+    /// The same for a program that is to take so many turns and no more.
+    #[must_use]
+    pub fn with_most_turns(self, most_turns: u32) -> Self {
+        Self { most_turns, ..self }
+    }
+
+    /// Whether the program has used all its turns and goes on. Never so of programs that are told how many they have.
+    pub fn is_out_of_turns(&self) -> bool {
+        self.dialect.steps() >= self.most_turns
     }
 
     /// Takes what came on standard output.
@@ -217,7 +244,13 @@ impl Reader {
             take_error(self.dialect.as_ref(), &line, &mut self.last_error, out);
         }
         self.dialect.flush(&mut Items(out));
-        self.dialect.outcome(exit, &self.last_error)
+        let (out_of_turns, outcome) =
+            (self.is_out_of_turns(), self.dialect.outcome(exit, &self.last_error));
+        // Of an error that came first there is more to say.
+        if out_of_turns && outcome.failure.is_none_or(|failure| failure == RunFailure::Killed) {
+            return outcome.failed(RunFailure::TurnLimit, "all turns are used");
+        }
+        outcome
     }
 }
 
@@ -226,6 +259,7 @@ fn take(dialect: &mut dyn Dialect, line: &Line, out: &mut Vec<Item>) {
     if line.skipped > 0 {
         let said = format!("a line of {} bytes was too long to read", line.text.len() as u64 + line.skipped);
         if dialect.has_events() {
+            dialect.unread();
             out.line(OutputKind::Note, &said);
             return;
         }

@@ -293,6 +293,45 @@ fn hostile_output_is_bounded_and_said() {
     assert_eq!(reader.finish(Some(0), &mut items).failure, Some(RunFailure::NoResult));
 }
 
+#[test]
+fn what_was_too_long_to_read_is_no_success() {
+    let said = |text: &str| {
+        format!(
+            "{{\"type\":\"item.completed\",\"item\":{{\"type\":\"agent_message\",\"text\":\"{text}\"}}}}\n"
+        )
+    };
+    let (short, long) = (said("ok"), said(&"x".repeat(10 << 20)));
+    let ran = r#"{"type":"item.completed","item":{"type":"command_execution","status":"completed"}}"#;
+    let done = r#"{"type":"turn.completed","usage":{"input_tokens":1,"output_tokens":1}}"#;
+    let of = |stream: &str| read_by(AdapterKind::Codex, 64 << 10, stream, "", Some(0)).1;
+    let last = of(&format!("{ran}\n{short}{long}{done}\n"));
+    assert_eq!((last.failure, last.final_message.as_str()), (Some(RunFailure::NoResult), ""));
+    assert_eq!(of(&format!("{ran}\n{long}{short}{done}\n")).failure, None);
+}
+
+#[test]
+fn turns_are_counted_where_the_program_has_no_limit() {
+    let codex = r#"{"type":"item.completed","item":{"type":"command_execution","status":"completed"}}"#;
+    let codex_done = r#"{"type":"turn.completed","usage":{"input_tokens":1,"output_tokens":1}}"#;
+    let opencode = r#"{"type":"step_finish","part":{"reason":"tool-calls"}}"#;
+    let opencode_done = r#"{"type":"step_finish","part":{"reason":"stop"}}"#;
+    for (kind, step, done) in
+        [(AdapterKind::Codex, codex, codex_done), (AdapterKind::Opencode, opencode, opencode_done)]
+    {
+        let of = |steps: usize, end: &str, exit| {
+            let (mut reader, mut items) = (Reader::new(kind).with_most_turns(3), Vec::new());
+            reader.stdout(format!("{step}\n").repeat(steps).as_bytes(), &mut items);
+            reader.stdout(end.as_bytes(), &mut items);
+            (reader.is_out_of_turns(), reader.finish(exit, &mut items).failure)
+        };
+        // The answer that ends it takes a turn too.
+        assert_eq!(of(2, done, Some(0)), (false, None), "{kind:?}");
+        assert_eq!(of(3, done, Some(0)), (true, Some(RunFailure::TurnLimit)), "{kind:?}");
+        assert_eq!(of(3, "", None), (true, Some(RunFailure::TurnLimit)), "{kind:?}");
+        assert_eq!(of(2, "", None), (false, Some(RunFailure::Killed)), "{kind:?}");
+    }
+}
+
 fn order<'a>(adapter: &'a Adapter, credentials: &'a BTreeMap<String, String>) -> Order<'a> {
     Order {
         name: "it",

@@ -11,7 +11,7 @@ use super::instructions::has_signal;
 use super::iteration::{Job, Place, ended, not_started};
 use super::journal::Journal;
 use super::{Live, Memory, Runs};
-use crate::agents::adapters::{Item, Outcome};
+use crate::agents::adapters::{Item, Outcome, Reader};
 use crate::model::{OutputKind, RunFailure, RunRecord, RunState, Time, Usage};
 
 /// Longest a verify command may take.
@@ -138,7 +138,7 @@ impl Runs {
                 let told = "the container ended under the run".to_owned();
                 return Ok(Some(End::failed((RunFailure::ContainerEnded, told))));
             }
-            Followed::ContainerEnded | Followed::Ended(_) => {}
+            Followed::ContainerEnded | Followed::OutOfTurns | Followed::Ended(_) => {}
         }
         if let Some(failure) = outcome.failure
             && (failure.is_environment() || failure == RunFailure::NotStarted)
@@ -225,12 +225,13 @@ impl Runs {
             }
         };
         let runs = self.deps.ground.runs_dir(agent);
-        let mut follower = Follower::new(&runs, id, iteration, job.adapter.kind, journal.mark())
+        let reader = Reader::new(job.adapter.kind).with_most_turns(job.max_turns());
+        let mut follower = Follower::new(&runs, id, iteration, reader, journal.mark())
             .map_err(|error| (RunFailure::Other, format!("cannot read the run's output: {error}")))?;
         let signals = (&run.stop, run.look.as_ref());
         let followed = self.follow((agent, id), &place, &mut follower, journal, deadline, signals).await;
         if followed != Followed::ContainerEnded {
-            let asked = matches!(followed, Followed::Stopped | Followed::TimedOut);
+            let asked = !matches!(followed, Followed::Ended(_));
             let patience = if asked { PATIENCE.1 } else { PATIENCE.0 };
             if let Err(error) = self.end(&place, id, iteration, patience).await {
                 self.note(journal, format!("processes of the run may be left: {error}"));

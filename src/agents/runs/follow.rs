@@ -14,7 +14,7 @@ use super::dir::Dir;
 use super::iteration::Place;
 use super::journal::{Journal, Mark};
 use crate::agents::adapters::{Item, Outcome, Reader};
-use crate::model::{AdapterKind, Time};
+use crate::model::Time;
 
 /// Bytes read at once.
 const PIECE: usize = 64 << 10;
@@ -36,6 +36,8 @@ pub(super) enum Followed {
     Stopped,
     /// The time is over.
     TimedOut,
+    /// The program goes on although its turns are used.
+    OutOfTurns,
 }
 
 /// Reads the files of an iteration.
@@ -54,13 +56,13 @@ impl Follower {
         runs: &Path,
         id: &str,
         iteration: u32,
-        kind: AdapterKind,
+        reader: Reader,
         mark: Mark,
     ) -> io::Result<Self> {
         let dir = Dir::open(runs)?.child(id)?.child(&iteration.to_string())?;
         let none = Mark { iteration, ..Mark::default() };
         let read = if mark.iteration == iteration { mark } else { none };
-        Ok(Self { dir, reader: Reader::new(kind), at: none, read, piece: vec![0; PIECE] })
+        Ok(Self { dir, reader, at: none, read, piece: vec![0; PIECE] })
     }
 
     /// Reads a piece of each file. False when there is no more for now.
@@ -152,6 +154,9 @@ impl Runs {
                 quiet = Duration::ZERO;
                 tokio::task::yield_now().await;
                 continue;
+            }
+            if follower.reader.is_out_of_turns() && follower.exit().is_none() {
+                return Followed::OutOfTurns;
             }
             if let Some(exit) = follower.exit() {
                 self.copy_rest(follower, journal).await;

@@ -48,6 +48,11 @@ impl Job {
         adapters::interactive(&self.order(credentials, session, instructions)).map_err(refused)
     }
 
+    /// Most turns of one iteration.
+    pub(super) fn max_turns(&self) -> u32 {
+        self.spec.max_turns.unwrap_or(self.profile.max_turns)
+    }
+
     fn order<'a>(
         &'a self,
         credentials: &'a Credentials,
@@ -60,7 +65,7 @@ impl Job {
             prompt: &self.spec.prompt,
             instructions,
             model: self.agent.model.as_deref(),
-            max_turns: self.spec.max_turns.unwrap_or(self.profile.max_turns),
+            max_turns: self.max_turns(),
             allow: &self.allow,
             deny: &self.deny,
             session,

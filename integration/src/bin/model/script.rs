@@ -5,12 +5,16 @@
 //! STUB: run COMMAND         runs a shell command with the CLI's tool
 //! STUB: say TEXT            ends the turn with this; without it a turn ends with "Done."
 //! STUB: say-bytes N         ends the turn with a single line of so many bytes
+//! STUB: garble TEXT         the same as `say`, with bytes in it that are no UTF-8
 //! STUB: status N            answers with this HTTP status, however often it is asked
 //! STUB: hang                never answers
 //! ```
 
 /// How a line of the script begins.
 const MARK: &str = "STUB:";
+
+/// What stands for bytes that are no UTF-8, until they are sent.
+const GARBLE: &str = "\u{f8ff}";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -46,10 +50,16 @@ fn step(line: &str) -> Step {
         "run" => Step::Run(rest.to_owned()),
         "say" => Step::Say(rest.to_owned()),
         "say-bytes" => Step::Say("x".repeat(rest.parse().unwrap_or_default())),
+        "garble" => Step::Say(format!("{GARBLE}{rest}")),
         "status" => Step::Status(rest.parse().unwrap_or(500)),
         "hang" => Step::Hang,
         _ => Step::Say(format!("I do not know how to `{line}`.")),
     }
+}
+
+/// What is sent for a text: what [`Step::Say`] cannot hold is put in its place.
+pub(crate) fn garbled(text: &str) -> Vec<u8> {
+    text.split(GARBLE).map(str::as_bytes).collect::<Vec<_>>().join(&b"\xff\xfe"[..])
 }
 
 /// What comes after so many calls of tools.
@@ -80,6 +90,13 @@ mod tests {
         assert_eq!(turn(&steps, 0), Turn::Call(write));
         assert_eq!(turn(&steps, 1), Turn::Call(Step::Run("git status".to_owned())));
         assert_eq!(turn(&steps, 2), Turn::Say("All done".to_owned()));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_sent_as_they_are() {
+        let Turn::Say(text) = turn(&steps("STUB: garble end"), 0) else { panic!("it says nothing") };
+        assert_eq!(garbled(&format!("a {text}")), b"a \xff\xfeend");
+        assert_eq!(garbled("whole"), b"whole");
     }
 
     #[test]
