@@ -189,8 +189,12 @@ impl Project {
 
     /// `tanuki` with these arguments, in the project.
     pub fn command(&self, args: &[&str]) -> Command {
-        let program = if self.owner.is_some() { for_everybody(&binary()) } else { binary() };
-        self.program(program, args)
+        self.program(self.binary(), args)
+    }
+
+    /// The program under test, where the project's owner can run it.
+    pub fn binary(&self) -> PathBuf {
+        if self.owner.is_some() { for_everybody(&binary()) } else { binary() }
     }
 
     /// Any program, as the project's owner and in the project.

@@ -34,6 +34,7 @@ macro_rules! where_agents_run {
 }
 
 mod agents;
+mod attach;
 mod changes;
 mod clis;
 mod connect;

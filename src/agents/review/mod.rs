@@ -21,6 +21,7 @@ use std::time::Duration;
 use tanuki_runtimes::ExecOutput;
 
 use super::kind::Agents;
+pub(super) use scripts::COMMIT_ALL;
 use crate::model::Rejected;
 
 impl Agents {
