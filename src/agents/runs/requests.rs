@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Runs, home, instructions};
-use crate::model::{Accepted, AgentState, Credentials, Enter, Rejected, Request, RunSpec, RunState};
+use super::{Memory, Runs, home, instructions};
+use crate::model::{Accepted, AgentState, Credentials, Enter, Rejected, Request, RunRecord, RunSpec, RunState};
 
 /// The shell a person gets: the better one where it is there.
 const SHELL: &str = "command -v bash >/dev/null 2>&1 && exec bash; exec sh";
@@ -17,7 +17,8 @@ impl Runs {
     pub async fn handle(self: &Arc<Self>, request: Request) -> Result<Accepted, Rejected> {
         match request {
             Request::RunStart { spec, credentials } => {
-                let record = self.start(*spec, credentials)?;
+                let begun = self.begun(&spec);
+                let record = begun.map_or_else(|| self.start(*spec, credentials), Ok)?;
                 let text = if record.message.is_empty() { String::new() } else { record.message };
                 Ok(Accepted { agents: vec![record.agent], run: Some(record.id), text, ..Accepted::default() })
             }
@@ -30,6 +31,18 @@ impl Runs {
             Request::AgentEnter { name, agent_cli: false, .. } => self.shell(&name).await,
             _ => Err(Rejected::NotPossible { message: "this is not about runs".to_owned() }),
         }
+    }
+
+    /// The run that a request began already, whose answer was lost with the controller that gave it.
+    fn begun(&self, spec: &RunSpec) -> Option<RunRecord> {
+        let request = spec.request.as_ref()?;
+        let is = |memory: &Memory| memory.spec.request.as_ref() == Some(request);
+        let live = self.lock().get(&spec.agent).cloned();
+        if let Some(live) = live {
+            return is(&live.memory).then_some(live.record);
+        }
+        let last = self.deps.store.ended_runs(&spec.agent, 1).ok()?.pop()?;
+        is(&serde_json::from_str(&last.memory).ok()?).then_some(last.record)
     }
 
     /// The agent CLI itself, for a person at a terminal, going on with its last session.
