@@ -8,6 +8,8 @@ use tanuki_integration::command::Outcome;
 use tanuki_integration::engines::Engine;
 use tanuki_integration::project::Project;
 
+// What is said of one engine holds on the other: the third program takes its time to start.
+on_every_engine!(@ gemini_docker Docker gemini_works gemini_fails);
 where_agents_run!(codex_works, codex_fails, claude_works, claude_fails, a_sign_in_is_copied_and_goes_with_its_agent);
 
 /// How an agent CLI is told where its model is: the address, and something that looks like a key.
@@ -21,6 +23,8 @@ struct Cli {
 
 const CODEX: Cli = Cli { name: "codex", address: "OPENAI_BASE_URL", key: "CODEX_API_KEY", path: "/v1" };
 const CLAUDE: Cli = Cli { name: "claude", address: "ANTHROPIC_BASE_URL", key: "ANTHROPIC_API_KEY", path: "" };
+
+const GEMINI: Cli = Cli { name: "gemini", address: "GOOGLE_GEMINI_BASE_URL", key: "GEMINI_API_KEY", path: "" };
 
 /// What is not a key, but must be nowhere either.
 const SECRET: &str = "sk-not-a-key-but-secret";
@@ -95,7 +99,9 @@ async fn works(engine: Engine, cli: &Cli) {
 /// Every failure at once, each by an agent of its own.
 async fn fails(engine: Engine, cli: &Cli, other: &[(&str, &[&str], &str)]) {
     let project = project(engine, cli).await;
-    let (killed, turns) = (format!("STUB: run pkill -9 -x {}", cli.name), "STUB: run true\n".repeat(4));
+    let process = if cli.name == "gemini" { "node" } else { cli.name };
+    let (killed, turns) = (format!("STUB: run pkill -9 -x {process}"), "STUB: run true\n".repeat(4));
+    let orphan = format!("STUB: run kill -9 $(cat /tanuki/runs/orphan-1/1/pid); pkill -9 -x {process}");
     let mut cases: Vec<(&str, Vec<&str>, &str)> = vec![
         ("auth", vec!["STUB: status 401"], "auth"),
         ("rate", vec!["STUB: status 429"], "rate_limit"),
@@ -103,7 +109,7 @@ async fn fails(engine: Engine, cli: &Cli, other: &[(&str, &[&str], &str)]) {
         ("hung", vec!["--timeout", "5s", "STUB: hang"], "timeout"),
         ("killed", vec![&killed], "killed"),
         // Together with what waits for it.
-        ("orphan", vec!["STUB: run kill -9 $(cat /tanuki/runs/orphan-1/1/pid); pkill -9 -x codex; pkill -9 -x claude"], "killed"),
+        ("orphan", vec![&orphan], "killed"),
         ("turns", vec!["--max-turns", "2", &turns], "turn_limit"),
         ("long", vec!["STUB: say-bytes 10000000"], "no_result"),
     ];
@@ -135,7 +141,7 @@ async fn fails(engine: Engine, cli: &Cli, other: &[(&str, &[&str], &str)]) {
     }
     assert_eq!((refused.code, failures["refused"].as_str()), (1, "failed unreachable"), "{refused}");
     // Nothing of them goes on.
-    let left = project.inside("killed", "pgrep -x codex; pgrep -x claude; true").await.ok();
+    let left = project.inside("killed", &format!("pgrep -x {process}; true")).await.ok();
     assert_eq!(left.stdout, "");
     assert!(project.agent("turns").await["state"] == "idle");
 }
@@ -155,6 +161,14 @@ async fn claude_works(engine: Engine) {
 
 async fn claude_fails(engine: Engine) {
     fails(engine, &CLAUDE, &[("denied", &["STUB: run touch made"], "denied")]).await;
+}
+
+async fn gemini_works(engine: Engine) {
+    works(engine, &GEMINI).await;
+}
+
+async fn gemini_fails(engine: Engine) {
+    fails(engine, &GEMINI, &[("denied", &["STUB: run touch made"], "denied")]).await;
 }
 
 async fn a_sign_in_is_copied_and_goes_with_its_agent(engine: Engine) {

@@ -159,6 +159,25 @@ fn success_is_believed_only_when_everything_agrees() {
         (Gemini, format!("{gemini_said}\n"), "", Some(0), Some(NoResult)),
         (
             Gemini,
+            format!(
+                "{}\n{gemini_said}\n{{\"type\":\"result\",\"status\":\"success\"}}\n",
+                r#"{"type":"tool_result","status":"error","output":"x","error":{"type":"policy_violation","message":"Tool execution denied by policy."}}"#
+            ),
+            "",
+            Some(0),
+            Some(Denied),
+        ),
+        (
+            Gemini,
+            gemini_bad(
+                r#"{"type":"unknown","message":"[API Error: it says 429]\nPlease wait. To increase your limits, request a quota increase"}"#,
+            ),
+            "",
+            Some(173),
+            Some(RateLimit),
+        ),
+        (
+            Gemini,
             gemini_bad(r#"{"type":"unknown","message":"[API Error: {\"error\":{\"code\":429}}]"}"#),
             "",
             Some(173),

@@ -10,9 +10,8 @@ use clap::{Args, Subcommand};
 
 use super::ask;
 use super::follow::{Ended, follow};
-use crate::cli::env::now;
 use crate::cli::output::Tone;
-use crate::cli::{CliError, Context, ErrorKind, Exit, Output, Result, text};
+use crate::cli::{CliError, Context, ErrorKind, Exit, Output, Result, now, text};
 use crate::model::{Request, RunFailure, RunRecord, RunSpec, RunState};
 
 /// A prompt may have so many bytes: more is no prompt, but a wrong file.
