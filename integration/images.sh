@@ -25,6 +25,8 @@ declare -A CLIS=(
     [codex]="@openai/codex@0.169.0-linux-$NPM_ARCH */bin/codex"
     [claude]="@anthropic-ai/claude-code-linux-$NPM_ARCH@2.1.330 package/claude"
 )
+# And one that is many files and needs node: they go side by side into a directory of their own.
+GEMINI="@google/gemini-cli@0.61.0 node-linux-$NPM_ARCH@22.23.5"
 
 usage() {
     cat <<'USAGE'
@@ -40,7 +42,7 @@ An engine elsewhere is named with its socket: docker@unix:///some/docker.sock, p
   tanuki-test/redis:7       same contract as the official image
   tanuki-test/plain:1       git, bash, curl, jq, python3, psql, redis-cli
   tanuki-test/bare:1        the same without git (to test refusals)
-  tanuki-test/agent:1       plain with the agent CLIs codex and claude, from npm; without one that cannot be had
+  tanuki-test/agent:1       plain with the agent CLIs codex, claude and gemini, from npm; without one that cannot be had
 
 TANUKI_TEST_OFFICIAL=1      pull the official postgres and redis images instead and give them these names
 TANUKI_CACHE                where the root file system is kept (default $XDG_CACHE_HOME/tanuki or ~/.cache/tanuki)
@@ -140,7 +142,37 @@ agent_directory() {
         mv "$dir/versions.part" "$dir/versions"
         rm -rf "$dir/$cli.part"
     done
+    gemini_directory "$dir"
     cp "$HERE/images/agent/Dockerfile" "$dir/Dockerfile"
+}
+
+gemini_directory() {
+    local dir=$1 lib=$1/lib/gemini part=$1/gemini.part packages tgz
+    read -ra packages <<<"$GEMINI"
+    mkdir -p "$dir/lib"
+    ! grep -qsxF "gemini $GEMINI" "$dir/versions" || return 0
+    say "getting ${packages[*]}"
+    rm -rf "$part" "$lib"
+    mkdir -p "$part/tgz" "$part/lib"
+    if npm_pack "${packages[0]}" "$part/tgz" >"$CACHE/npm-gemini.log" 2>&1 &&
+        npm_pack "${packages[1]}" "$part/tgz" >>"$CACHE/npm-gemini.log" 2>&1; then
+        for tgz in "$part"/tgz/*.tgz; do
+            tar -xzf "$tgz" -C "$part/lib" --strip-components 1 --wildcards 'package/bundle/*' 'package/bin/node' \
+                2>/dev/null || true
+        done
+        mv "$part/lib/bin/node" "$part/lib/node"
+        # shellcheck disable=SC2016 # for the script's own shell
+        printf '#!/bin/sh\nlib=/usr/local/lib/gemini\nexec "$lib/node" "$lib/bundle/gemini.js" "$@"\n' >"$part/lib/gemini"
+        chmod 755 "$part/lib/gemini"
+        mv "$part/lib" "$lib"
+        printf '%s\n' "$(grep -v '^gemini ' "$dir/versions" 2>/dev/null || true)" "gemini $GEMINI" |
+            grep . | sort >"$dir/versions.part"
+        mv "$dir/versions.part" "$dir/versions"
+    else
+        tail -n 3 "$CACHE/npm-gemini.log" >&2
+        say "warning: gemini cannot be had; tanuki-test/agent:1 goes without it"
+    fi
+    rm -rf "$part"
 }
 
 npm_pack() {

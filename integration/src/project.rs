@@ -172,6 +172,11 @@ impl Project {
         written.unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     }
 
+    /// Makes a directory of the project's owner, mode 0700.
+    pub fn make_private(&self, directory: &Path) {
+        make_private(directory, self.owner);
+    }
+
     /// The directory around the project's, where nothing else is.
     pub fn base(&self) -> &Path {
         &self.base
@@ -184,8 +189,12 @@ impl Project {
 
     /// `tanuki` with these arguments, in the project.
     pub fn command(&self, args: &[&str]) -> Command {
-        let program = if self.owner.is_some() { for_everybody(&binary()) } else { binary() };
-        self.program(program, args)
+        self.program(self.binary(), args)
+    }
+
+    /// The program under test, where the project's owner can run it.
+    pub fn binary(&self) -> PathBuf {
+        if self.owner.is_some() { for_everybody(&binary()) } else { binary() }
     }
 
     /// Any program, as the project's owner and in the project.

@@ -7,6 +7,8 @@ use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
 use crate::command::{self, Outcome};
+use crate::engines::Owner;
+use crate::project::Project;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(50);
@@ -47,6 +49,22 @@ impl Terminal {
         ];
         let _started = terminal.tmux(&args).await.ok();
         let _prompt = terminal.until("the prompt", |screen| screen.contains("ready$")).await;
+        terminal
+    }
+
+    /// A shell of a project's owner, in the project.
+    pub async fn of(project: &Project) -> Self {
+        let terminal = Self::new(project.base(), &project.root, &project.env).await;
+        if let Some(Owner { uid, gid }) = project.owner {
+            let owner = format!("setpriv --reuid={uid} --regid={gid} --clear-groups");
+            terminal
+                .line(&format!(
+                    "exec {owner} bash --norc --noprofile -c 'clear; exec bash --norc --noprofile'"
+                ))
+                .await;
+            let alone = |screen: &str| screen.trim() == "ready$";
+            let _prompt = terminal.until("the owner's prompt", alone).await;
+        }
         terminal
     }
 

@@ -11,6 +11,7 @@ use super::helper::Room;
 use super::kind::{Agents, Ask};
 use super::layout::WORKSPACE;
 use super::lifecycle::failed;
+use super::review::COMMIT_ALL;
 use super::{Ground, Ready};
 use crate::git::Transport;
 use crate::model::{AgentSettings, AgentSpec, AgentState, ContainerPhase, Desired, Rejected};
@@ -18,20 +19,6 @@ use crate::store::Stage;
 
 /// How long a commit may take.
 const COMMIT: Duration = Duration::from_secs(300);
-
-/// Commits everything on the agent's branch; the message comes on standard input, the branch is `$1`. Ends with 3
-/// where there is nothing to commit, and with 4 where the agent went on elsewhere in a way that does not follow from
-/// its branch.
-const COMMIT_ALL: &str = "set -e
-git() { command git -c core.hooksPath=/dev/null -c commit.gpgSign=false \"$@\"; }
-git add --all
-done=3
-if ! git diff --cached --quiet; then git commit --quiet --no-verify --file=-; done=0; fi
-if [ \"$(git symbolic-ref --quiet HEAD)\" != \"refs/heads/$1\" ]; then
-  git merge-base --is-ancestor \"refs/heads/$1\" HEAD || exit 4
-  git update-ref \"refs/heads/$1\" HEAD
-fi
-exit $done";
 
 impl Agents {
     fn ready(&self, agent: &str, container: String, user: String) -> Result<Ready, Rejected> {
@@ -183,6 +170,16 @@ impl Ground for Agents {
                     message: format!(
                         "agent '{agent}' works on something that does not follow from its branch {branch}; \
                          what it has is committed there (`tanuki attach {agent}`)"
+                    ),
+                });
+            }
+            5 => {
+                let said = String::from_utf8_lossy(&output.stderr);
+                let files = said.trim().lines().collect::<Vec<_>>().join(", ");
+                return Err(Rejected::Failed {
+                    message: format!(
+                        "agent '{agent}': everything is committed but what has more than 1 GiB: {files}; \
+                         remove it, or have git ignore it"
                     ),
                 });
             }

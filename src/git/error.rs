@@ -113,6 +113,14 @@ pub enum GitError {
         /// How much is taken, in bytes.
         limit: u64,
     },
+    /// A file, or another object, is larger than any that is taken.
+    #[error("a file of {} MiB came from the workspace, and none of more than {} MiB is taken", size >> 20, limit >> 20)]
+    LargeFile {
+        /// Its size in bytes.
+        size: u64,
+        /// How much is taken, in bytes.
+        limit: u64,
+    },
     /// Git did not end in time.
     #[error("{command} did not end within {seconds} s")]
     TimedOut {
@@ -182,7 +190,9 @@ impl From<GitError> for Rejected {
             GitError::Moved { .. } => not_now("try again from where it is now"),
             GitError::Nothing { .. } => Self::NotPossible { message },
             GitError::Conflicts { files } => Self::Conflicts { message, files },
-            GitError::TooLarge { .. } => not_now("remove large files from the workspace's history"),
+            GitError::TooLarge { .. } | GitError::LargeFile { .. } => {
+                not_now("remove large files from the workspace's history")
+            }
             GitError::TimedOut { .. } | GitError::Failed { .. } | GitError::Io { .. } => {
                 Self::Failed { message }
             }

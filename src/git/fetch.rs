@@ -18,6 +18,12 @@ const TIMEOUT: Duration = Duration::from_secs(600);
 /// Most bytes that are taken at once.
 const LIMIT: u64 = 2 << 30;
 
+/// Largest file that is taken, unpacked.
+const LARGEST: u64 = 1 << 30;
+
+/// So many times as much may come out of what is taken when it is unpacked.
+const UNPACKED: u64 = 4;
+
 /// Packs with fewer objects become single ones.
 const FEW_OBJECTS: u32 = 100;
 
@@ -55,6 +61,8 @@ impl Transport {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
     pub(super) bytes: u64,
+    /// Of one file, unpacked.
+    pub(super) file: u64,
     pub(super) time: Duration,
     pub(super) memory: u64,
 }
@@ -109,7 +117,7 @@ impl Repository {
         name: &str,
         reference: &str,
     ) -> Result<Option<String>, GitError> {
-        let bounds = Bounds { bytes: LIMIT, time: TIMEOUT, memory: MEMORY };
+        let bounds = Bounds { bytes: LIMIT, file: LARGEST, time: TIMEOUT, memory: MEMORY };
         self.receive_within(transport, name, reference, bounds).await
     }
 
@@ -209,7 +217,11 @@ impl Repository {
                 .args(["--verify", "--quiet", "refs/incoming^{commit}"])
                 .output()
                 .await?;
-            return if head.code == 0 { Ok(Some(head.text())) } else { Err(not_a_commit(reference)) };
+            if head.code != 0 {
+                return Err(not_a_commit(reference));
+            }
+            check_unpacked(place, bounds).await?;
+            return Ok(Some(head.text()));
         }
         if stderr.contains("couldn't find remote ref") {
             return Ok(None);
@@ -249,6 +261,29 @@ impl Repository {
             code => Err(failed("git merge-base", code, &output.stderr)),
         }
     }
+}
+
+/// Looks how large what came is when it is unpacked: what is nothing on the way can be more than a disk holds.
+async fn check_unpacked(place: &Path, bounds: Bounds) -> Result<(), GitError> {
+    // The project's own objects are not looked at.
+    fs::remove_file(place.join("objects/info/alternates"))
+        .map_err(|error| GitError::io(format!("write {}", place.display()), error))?;
+    let sizes = super::command::Git::new("cat-file")
+        .unconfigured()
+        .within(place)
+        .env("GIT_DIR", place)
+        .args(["--batch-all-objects", "--unordered", "--batch-check=%(objectsize)"])
+        .run()
+        .await?;
+    let mut all = 0_u64;
+    for size in sizes.text().lines().filter_map(|size| size.parse().ok()) {
+        if size > bounds.file {
+            return Err(GitError::LargeFile { size, limit: bounds.file });
+        }
+        all = all.saturating_add(size);
+    }
+    let limit = bounds.bytes.saturating_mul(UNPACKED);
+    if all > limit || sizes.truncated { Err(GitError::TooLarge { limit }) } else { Ok(()) }
 }
 
 fn not_a_commit(reference: &str) -> GitError {
@@ -331,7 +366,12 @@ mod tests {
             args: args.iter().map(|&arg| arg.to_owned()).collect(),
             env: Vec::new(),
         };
-        let bounds = |bytes, millis| Bounds { bytes, time: Duration::from_millis(millis), memory: 256 << 20 };
+        let bounds = |bytes, millis| Bounds {
+            bytes,
+            file: 4 << 20,
+            time: Duration::from_millis(millis),
+            memory: 256 << 20,
+        };
         let honest = transport("git", &["upload-pack", &workspace]);
         let silent = transport("sleep", &["300.5"]);
         let receive = |transport, bounds| {
@@ -350,6 +390,17 @@ mod tests {
         sh(dir.path(), ended);
         assert!(!dir.path().join("state/git/incoming/api").exists());
         sh(&dir.path().join("project"), "[ -z \"$(find .git/objects -size +500k)\" ]");
-        assert!(receive(honest, bounds(1 << 30, 60_000)).await.unwrap().is_some());
+        assert!(receive(honest.clone(), bounds(1 << 30, 60_000)).await.unwrap().is_some());
+        // Nothing on the way, and large when it is unpacked: one file, and many.
+        let one = "cd workspace; truncate -s 5M bomb; git add bomb; git commit -q -m bomb";
+        sh(dir.path(), one);
+        let bomb = receive(honest.clone(), bounds(1 << 30, 60_000)).await.unwrap_err();
+        assert!(matches!(bomb, GitError::LargeFile { size: 5_242_880, .. }), "{bomb}");
+        let many = "cd workspace; git rm -q bomb; for n in 1 2 3; do truncate -s ${n}M $n; done; git add .
+                    git commit -q --amend -m many";
+        sh(dir.path(), many);
+        let bombs = receive(honest.clone(), bounds(1 << 20, 60_000)).await.unwrap_err();
+        assert!(matches!(bombs, GitError::TooLarge { limit: 4_194_304 }), "{bombs}");
+        assert!(receive(honest, bounds(2 << 20, 60_000)).await.unwrap().is_some());
     }
 }

@@ -33,6 +33,9 @@ pub struct RunSpec {
     pub timeout_ms: Option<u64>,
     /// Goes on with the agent CLI's last session.
     pub resume: bool,
+    /// Names who asked for it, and when: asked again, since an answer was lost, it begins no second run.
+    #[serde(default)]
+    pub request: Option<String>,
 }
 
 /// How far a run is.

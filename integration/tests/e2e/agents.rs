@@ -3,6 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
+use serde_json::Value;
 use tanuki_integration::engines::Engine;
 use tanuki_integration::project::{POSTGRES, Project, repeat};
 
@@ -90,10 +91,11 @@ async fn an_agent_has_the_services_and_nothing_else(engine: Engine) {
     }
     if engine == Engine::Docker {
         // Without systemd, rootless Podman may not set limits.
-        let limits = "cat /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/memory/memory.limit_in_bytes \
-                      /sys/fs/cgroup/pids.max /sys/fs/cgroup/memory.max 2>/dev/null; true";
+        let limits = "cd /sys/fs/cgroup; cat pids/pids.max memory/memory.limit_in_bytes cpu/cpu.cfs_quota_us \
+                      pids.max memory.max cpu.max 2>/dev/null; true";
         let limits = project.inside("api", limits).await.ok().stdout;
-        assert_eq!(limits.lines().collect::<Vec<_>>(), ["512", "4294967296"]);
+        let first = |line: &'_ str| line.split(' ').next().unwrap_or_default().to_owned();
+        assert_eq!(limits.lines().map(first).collect::<Vec<_>>(), ["512", "4294967296", "200000"]);
     }
 
     // The wall.
@@ -148,9 +150,20 @@ async fn many_agents_at_once(engine: Engine) {
     assert_eq!(branches, "");
 
     // By number, with names that are chosen.
-    let made = project.tanuki(&["spawn", "-n", "3"]).await.ok();
-    assert_eq!(made.stdout.matches("Created agent: ").count(), 3, "{made}");
-    assert_eq!(project.tanuki(&["list", "-o", "json"]).await.ok().json().as_array().unwrap().len(), 3);
+    let made = project.tanuki(&["spawn", "-n", "8"]).await.ok();
+    assert_eq!(made.stdout.matches("Created agent: ").count(), 8, "{made}");
+    let listed = async || project.tanuki(&["list", "-o", "json"]).await.ok().json();
+    let all_are = |listed: &Value, state: &str| {
+        let listed = listed.as_array().unwrap();
+        listed.len() == 8 && listed.iter().all(|agent| agent["state"] == state)
+    };
+    for (verb, state) in [("stop", "stopped"), ("start", "idle"), ("restart", "idle")] {
+        let _done = project.tanuki(&[verb, "--all"]).await.ok();
+        let listed = listed().await;
+        assert!(all_are(&listed, state), "after {verb}: {listed:#}");
+    }
+    let _removed = project.tanuki(&["remove", "--all", "--yes"]).await.ok();
+    assert_eq!(listed().await, Value::Array(Vec::new()));
 }
 
 async fn what_cannot_be_an_agent_is_refused(engine: Engine) {
@@ -211,6 +224,11 @@ async fn new_processes_have_the_current_values(engine: Engine) {
     project.until_named("api", "postgres").await;
     let _answered = project.inside("api", "psql -Atc 'select 1'").await.ok();
 
+    // While one is under way that has the older ones.
+    let script = "until test -e /tmp/go; do sleep 0.1; done; echo had $PGPASSWORD";
+    let _begun = project.tanuki(&["run", "api", "--detach", script]).await.ok();
+    let agent = project.until_agent("api", "working", SOON, |agent| agent["state"] == "working").await;
+    assert_eq!(agent["stale_environment"], false, "{agent:#}");
     let config = std::fs::read_to_string(project.root.join("tanuki.yaml")).unwrap();
     project.configure(&format!("{config}    environment: {{ POSTGRES_PASSWORD: changed }}\n"));
     let deadline = tokio::time::Instant::now() + SOON;
@@ -218,4 +236,18 @@ async fn new_processes_have_the_current_values(engine: Engine) {
         assert!(tokio::time::Instant::now() < deadline, "the password stays as it was");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+    project.until_agent("api", "stale", SOON, |agent| agent["stale_environment"] == true).await;
+    let _told = project.tanuki(&["status", "api"]).await.ok().says("stale");
+    let _told = project.tanuki(&["list"]).await.ok().says("older values");
+    let _go = project.inside("api", "touch /tmp/go").await.ok();
+    let agent = project.until_agent("api", "idle", SOON, |agent| agent["state"] == "idle").await;
+    assert_eq!(agent["stale_environment"], false, "{agent:#}");
+    let _had = project.tanuki(&["logs", "api", "--run", "api-1"]).await.ok().says("had tanuki");
+    let _has = project.tanuki(&["run", "api", "echo has $PGPASSWORD"]).await.ok().says("has changed");
+
+    // A service that was restarted is reached by the next run.
+    let _restarted = project.tanuki(&["service", "restart", "postgres"]).await.ok();
+    project.until_named("api", "postgres").await;
+    let asked = "PGPASSWORD=tanuki psql -Atc \"select 'answered'\"";
+    let _answered = project.tanuki(&["run", "api", asked]).await.ok().says("answered");
 }

@@ -12,7 +12,15 @@ use tanuki_integration::project::Project;
 
 const SOON: Duration = Duration::from_secs(30);
 
-where_agents_run!(git_of_the_host_runs_nothing_of_an_agents, files_lead_nowhere);
+where_agents_run!(
+    configuration_and_hooks_run_nothing,
+    a_git_directory_of_the_projects_is_not_entered,
+    references_are_only_names,
+    files_lead_nowhere,
+    pipes_and_devices_are_not_waited_for,
+    what_is_huge_is_not_read,
+    what_grows_when_unpacked_is_not_taken,
+);
 
 /// Every program that git's configuration, attributes and hooks can name runs this.
 const CONFIG: &str = r#"
@@ -57,86 +65,222 @@ const GIT_LINK: &str = r#"mv .git /tmp/mine; ln -s "$PROJECT/.git" .git; echo x 
 
 /// Borrowed objects, and more refs than anybody looks at.
 const REFS: &str = r#"
-echo /etc >>.git/objects/info/alternates
+echo /etc >>.git/objects/info/alternates; echo "$OUTSIDE" >>.git/objects/info/alternates
 head=$(git rev-parse HEAD)
 { echo '# pack-refs with: peeled fully-peeled sorted'
-  awk -v head=$head 'BEGIN { for (n = 0; n < 200000; n++) printf "%s refs/heads/many/%08d\n", head, n }'; } >.git/packed-refs
-mkdir -p '.git/refs/heads/$(touch x)' && echo $head >'.git/refs/heads/$(touch x)/--upload-pack=evil'
+  awk -v head=$head 'BEGIN { for (n = 0; n < 1000000; n++) printf "%s refs/heads/many/%08d\n", head, n }'; } >.git/packed-refs
 echo "ref: refs/heads/../../../../etc/passwd" >.git/refs/heads/odd
+echo x >>a.txt
 "#;
 
-/// Links out of the workspace, and what cannot be read to its end.
-const FILES: &str = r#"
-ln -s /etc/passwd passwd; ln -s "$PROJECT" project; ln -s / root; mkdir -p a && ln -s ../../../.. a/up
-mkfifo fifo; truncate -s 200M sparse; ln -s loop loop
-git add passwd project root a loop && git commit -qm links
+/// Names that a shell, an option parser or a terminal would take for something else, and being on such a branch.
+const NAMES: &str = r#"
+head=$(git rev-parse HEAD)
+for name in "\$(touch $CANARY)" "--upload-pack=touch $CANARY" '-x' 'a;b' "$(printf 'bell\007red\033[31m')" '../../up' 'ünï'; do
+    mkdir -p ".git/refs/heads/$(dirname -- "./$name")" && echo $head >".git/refs/heads/$name"
+done
+printf 'ref: refs/heads/$(touch %s)\n' "$CANARY" >.git/HEAD
+echo named >'--output=named.txt'; echo named >"$(printf 'new\nline\033[31m')"; echo named >':(exclude)x'; echo x >>a.txt
+git add -A && git commit -qm "$(printf 'odd \033]0;title\007 names')"
 "#;
+
+/// The agent's own branch made something that it is not.
+const SYMREF: &str = r#"
+git checkout -q --detach && echo x >new.txt && git add -A && git commit -qm elsewhere
+rm -f .git/refs/heads/tanuki/evil && mkdir .git/refs/heads/tanuki/evil && git rev-parse HEAD >.git/refs/heads/tanuki/evil/x
+"#;
+
+/// Links out of the workspace, and in circles.
+const FILES: &str = r#"
+ln -s /etc/passwd passwd; ln -s "$PROJECT" project; ln -s / root; mkdir -p a && ln -s ../../../.. a/up; ln -s loop loop
+ln -s "$OUTSIDE/secret" secret; ln -s "$OUTSIDE" outside; ln -s "$OUTSIDE/made" made; mkdir dir; echo x >dir/secret
+git add passwd project root a loop secret outside made dir && git commit -qm links
+rm -r dir && ln -s "$OUTSIDE" dir; ln -sf "$OUTSIDE/secret" .gitattributes; ln -sf "$OUTSIDE/secret" .worktreeinclude
+"#;
+
+/// What is read for ever: as files of the workspace, of git, and of a repository in the workspace.
+const PIPES: &str = r#"
+mkfifo fifo .gitattributes deep.fifo; mkdir inner && git -C inner init -q && rm inner/.git/HEAD && mkfifo inner/.git/HEAD
+python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("socket")'
+mv .git/index .git/index.old; mkfifo .git/index; echo x >>a.txt; mkfifo .git/info/exclude.lock
+! mknod null c 1 3
+"#;
+
+const SPARSE: &str = "truncate -s 10G sparse; mkdir deep; truncate -s 10G deep/sparse; echo x >>a.txt";
+
+/// Some megabytes on the way, and nothing that fits on a disk afterwards.
+const BOMB: &str = "truncate -s 1100M bomb && git add bomb && git commit -qm bomb";
 
 /// A project with one agent that did this.
-async fn made_by(engine: Engine, script: &str) -> (Project, PathBuf) {
-    let project = Project::with_agents(engine, "", &[("a.txt", "a\n")]).await;
+struct Wall {
+    project: Project,
+    /// What the agent's programs would make.
+    canary: PathBuf,
+    /// What nobody is to touch.
+    outside: PathBuf,
+}
+
+const UNTOUCHED: &str = "nothing of the agent's business";
+
+async fn made_by(engine: Engine, script: &str) -> Wall {
+    let files = [("a.txt", "a\n"), (".tanuki/tasks/T-1.md", "---\nid: T-1\ntitle: Look\n---\nLook.\n")];
+    let project = Project::with_agents(engine, "", &files).await;
     let _made = project.spawn("evil").await;
-    let canary = project.base().join("canary");
+    let (canary, outside) = (project.base().join("canary"), project.base().join("outside"));
+    project.make_private(&outside);
+    std::fs::write(outside.join("secret"), UNTOUCHED).unwrap();
+    tanuki_integration::project::give(&outside.join("secret"), project.owner).unwrap();
     let script = format!(
-        "CANARY='{}'; PROJECT='{}'; HOST='{}'\n{script}",
+        "CANARY='{}'; PROJECT='{}'; HOST='{}'; OUTSIDE='{}'\n{script}",
         canary.display(),
         project.root.display(),
-        project.workspace("evil").display()
+        project.workspace("evil").display(),
+        outside.display(),
     );
     let done = project.inside("evil", &script).await;
     assert!(done.code <= 1, "{done}");
-    (project, canary)
+    Wall { project, canary, outside }
 }
 
-/// Looks at the agent in every way there is.
-async fn look(project: &Project, canary: &Path) {
-    let config = std::fs::read(project.root.join(".git/config")).unwrap();
-    let hooks = std::fs::read_dir(project.root.join(".git/hooks")).unwrap().count();
-    let commands: [&[&str]; 9] = [
-        &["list"],
-        &["status", "evil"],
-        &["diff", "evil", "--stat"],
-        &["diff", "evil"],
-        &["run", "evil", "echo run; echo more >>a.txt"],
-        &["merge", "evil"],
-        &["remove", "evil", "--yes"],
-        &["remove", "evil", "--force", "--yes"],
-        &["undo", "evil"],
-    ];
-    for command in commands {
-        let ended: Outcome = project.tanuki(command).await;
-        assert!(matches!(ended.code, 0..=2), "{ended}");
-        let ended = ended.never_says("root:x:0:0").never_says("panicked");
-        assert!(!canary.exists(), "what the agent wrote ran on the host: {ended}");
-        assert_eq!(std::fs::read(project.root.join(".git/config")).unwrap(), config, "{ended}");
-        assert_eq!(std::fs::read_dir(project.root.join(".git/hooks")).unwrap().count(), hooks, "{ended}");
+impl Wall {
+    /// Everything that nobody but the user writes.
+    fn surroundings(&self) -> (Vec<u8>, usize, Vec<PathBuf>, String) {
+        let root = &self.project.root;
+        let names = |directory: &Path| {
+            let mut names: Vec<_> =
+                std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+            names.sort();
+            names
+        };
+        let around =
+            [names(self.project.base()), names(&self.outside), names(&self.project.base().join("home"))];
+        (
+            std::fs::read(root.join(".git/config")).unwrap(),
+            names(&root.join(".git/hooks")).len(),
+            around.concat(),
+            std::fs::read_to_string(self.outside.join("secret")).unwrap(),
+        )
     }
-    // The project is as good as before.
-    let _whole = project.git(&["fsck", "--no-dangling"]).await.ok();
-    let _made = project.spawn("good").await;
+
+    /// Looks at the agent in every way there is. How each ended, by command.
+    async fn look(&self) -> Vec<Outcome> {
+        let before = self.surroundings();
+        let commands: [&[&str]; 22] = [
+            &["list"],
+            &["list", "-o", "json"],
+            &["status"],
+            &["status", "evil"],
+            &["project", "status"],
+            &["plan"],
+            &["diff", "evil", "--stat"],
+            &["diff", "evil", "--name-only"],
+            &["diff", "evil"],
+            &["run", "evil", "echo run; echo more >>a.txt; exit 0"],
+            &["runs", "evil"],
+            &["logs", "evil"],
+            &["logs", "evil", "--raw"],
+            &["merge", "evil"],
+            &["undo", "evil"],
+            &["merge", "evil", "--squash"],
+            &["undo", "evil"],
+            &["remove", "evil", "--yes"],
+            &["remove", "evil", "--force", "--yes"],
+            &["undo", "evil"],
+            &["diff", "evil", "--stat"],
+            &["remove", "evil", "--force", "--yes"],
+        ];
+        let mut all = Vec::new();
+        for command in commands {
+            let ended = self.project.tanuki(command).await;
+            assert!(matches!(ended.code, 0..=2), "{ended}");
+            let ended = ended.never_says("root:x:0:0").never_says(UNTOUCHED).never_says("panicked");
+            // What a terminal would obey.
+            let ended = if command.contains(&"--raw") {
+                ended
+            } else {
+                ended.never_says("\u{1b}").never_says("\u{7}")
+            };
+            assert!(ended.code == 0 || !ended.stderr.trim().is_empty(), "nothing is said: {ended}");
+            assert!(!self.canary.exists(), "what the agent wrote ran on the host: {ended}");
+            assert_eq!(self.surroundings(), before, "{ended}");
+            all.push(ended);
+        }
+        let gone = self.project.agent("evil").await;
+        assert!(gone.is_null(), "it cannot be removed: {gone:#}");
+        // The project is as good as before.
+        let _whole = self.project.git(&["fsck", "--no-dangling"]).await.ok();
+        let _made = self.project.spawn("good").await;
+        let _done = self.project.tanuki(&["run", "good", "echo good >good.txt"]).await.ok();
+        assert_eq!(self.project.git_says(&["show", "tanuki/good:good.txt"]).await, "good");
+        all
+    }
 }
 
-async fn git_of_the_host_runs_nothing_of_an_agents(engine: Engine) {
-    for script in [CONFIG, GIT_FILE, GIT_LINK] {
-        let (project, canary) = made_by(engine, script).await;
-        if script == CONFIG {
-            // The trap is armed: git on the host, in a copy of the workspace, runs it.
-            let (from, to) = (project.workspace("evil").display().to_string(), project.base().join("copy"));
-            let to = to.display().to_string();
-            let _copied = command::run(project.program("cp", &["-a", &from, &to]), None, SOON).await.ok();
-            let _sprung =
-                command::run(project.program("git", &["-C", &to, "--work-tree", &to, "status"]), None, SOON)
-                    .await;
-            assert!(canary.exists(), "the trap does nothing");
-            std::fs::remove_file(&canary).unwrap();
-        }
-        look(&project, &canary).await;
+/// How the first command with these words ended.
+fn of<'a>(all: &'a [Outcome], words: &str) -> &'a Outcome {
+    all.iter().find(|ended| ended.line.contains(words)).unwrap()
+}
+
+async fn configuration_and_hooks_run_nothing(engine: Engine) {
+    let wall = made_by(engine, CONFIG).await;
+    // The trap is armed: git on the host, in a copy of the workspace, runs it.
+    let (from, to) = (wall.project.workspace("evil").display().to_string(), wall.project.base().join("copy"));
+    let copy = to.display().to_string();
+    let _copied = command::run(wall.project.program("cp", &["-a", &from, &copy]), None, SOON).await.ok();
+    let status = ["-C", &copy, "--work-tree", &copy, "status"];
+    let _sprung = command::run(wall.project.program("git", &status), None, SOON).await;
+    assert!(wall.canary.exists(), "the trap does nothing");
+    std::fs::remove_file(&wall.canary).unwrap();
+    std::fs::remove_dir_all(&to).unwrap();
+    let all = wall.look().await;
+    assert!(of(&all, "diff evil").stdout.contains("work.txt"), "{}", of(&all, "diff evil"));
+}
+
+async fn a_git_directory_of_the_projects_is_not_entered(engine: Engine) {
+    for script in [GIT_FILE, GIT_LINK] {
+        let all = made_by(engine, script).await.look().await;
+        assert_ne!(of(&all, "merge evil").code, 0, "{}", of(&all, "merge evil"));
+    }
+}
+
+async fn references_are_only_names(engine: Engine) {
+    for script in [REFS, NAMES, SYMREF] {
+        let _all = made_by(engine, script).await.look().await;
     }
 }
 
 async fn files_lead_nowhere(engine: Engine) {
-    for script in [REFS, FILES] {
-        let (project, canary) = made_by(engine, script).await;
-        look(&project, &canary).await;
+    let _all = made_by(engine, FILES).await.look().await;
+}
+
+async fn pipes_and_devices_are_not_waited_for(engine: Engine) {
+    let wall = made_by(engine, PIPES).await;
+    // No agent can make one; it may come in another way.
+    let workspace = wall.project.workspace("evil");
+    for (name, kind, minor) in [("zero", "c", "5"), ("disk", "b", "0")] {
+        let path = workspace.join(name).display().to_string();
+        let mut mknod = tokio::process::Command::new("mknod");
+        mknod.args([&path, kind, "1", minor]);
+        let _made = command::run(mknod, None, SOON).await.ok();
     }
+    let _all = wall.look().await;
+}
+
+async fn what_is_huge_is_not_read(engine: Engine) {
+    let wall = made_by(engine, SPARSE).await;
+    let all = wall.look().await;
+    let _shown = of(&all, "diff evil").clone().ok().says("+x").says("deep/sparse");
+    let _told = of(&all, "run evil").clone().code(1).says("more than 1 GiB").says("sparse");
+    let _told = of(&all, "remove evil --yes").clone().code(1).says("--force");
+    let _told = of(&all, "remove evil --force").clone().ok().says("not saved").says("sparse");
+    // The rest of it was committed, and is merged.
+    let _merged = of(&all, "merge evil").clone().ok();
+}
+
+async fn what_grows_when_unpacked_is_not_taken(engine: Engine) {
+    let wall = made_by(engine, BOMB).await;
+    let all = wall.look().await;
+    let _told = of(&all, "merge evil").clone().code(1).says("1100 MiB");
+    let _told = of(&all, "remove evil --force").clone().ok().says("not saved");
+    assert!(!wall.project.root.join("bomb").exists());
 }

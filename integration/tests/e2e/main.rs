@@ -35,6 +35,7 @@ macro_rules! where_agents_run {
 
 mod adapts;
 mod agents;
+mod attach;
 mod changes;
 mod clis;
 mod connect;

@@ -13,8 +13,10 @@ use tanuki_integration::project::{Project, repeat};
 where_agents_run!(
     work_is_shown_and_merged,
     a_merge_that_cannot_be_leaves_everything_as_it_was,
+    a_target_that_is_elsewhere_or_moves_is_kept_whole,
     a_killed_merge_is_whole_or_not_at_all,
     what_is_removed_comes_back_byte_for_byte,
+    what_cannot_be_looked_at_is_not_removed,
 );
 
 const FILES: [(&str, &str); 4] = [
@@ -96,6 +98,61 @@ async fn a_merge_that_cannot_be_leaves_everything_as_it_was(engine: Engine) {
     assert!(!project.root.join("web.txt").exists(), "the checkout is another branch's");
     let _back = project.git(&["switch", "--quiet", "main"]).await.ok();
     assert!(project.root.join("web.txt").exists() && project.root.join("person.txt").exists());
+}
+
+async fn a_target_that_is_elsewhere_or_moves_is_kept_whole(engine: Engine) {
+    let project = project(engine).await;
+    let work = "echo agent >agent.txt && git add -A && git commit -qm agent";
+    let _done = project.inside("api", work).await.ok();
+    // Checked out in a worktree of the user's.
+    let other = project.base().join("other");
+    let at = other.display().to_string();
+    let _away = project.git(&["switch", "--quiet", "--create", "away"]).await.ok();
+    let _made = project.git(&["worktree", "add", "--quiet", &at, "main"]).await.ok();
+    let before = project.git_says(&["rev-parse", "main"]).await;
+    let unsaved = other.join("shared.txt");
+    std::fs::write(&unsaved, "unsaved\n").unwrap();
+    let _told = project.tanuki(&["merge", "api"]).await.code(1).says(&at).says("shared.txt");
+    assert_eq!(std::fs::read_to_string(&unsaved).unwrap(), "unsaved\n");
+    let _clean = project.git(&["-C", &at, "checkout", "--quiet", "--", "shared.txt"]).await.ok();
+    std::fs::write(other.join("agent.txt"), "mine\n").unwrap();
+    let _told = project.tanuki(&["merge", "api"]).await.code(1).says(&at).says("agent.txt");
+    assert_eq!(std::fs::read_to_string(other.join("agent.txt")).unwrap(), "mine\n");
+    std::fs::remove_file(other.join("agent.txt")).unwrap();
+    assert_eq!(project.git_says(&["rev-parse", "main"]).await, before);
+    let _merged = project.tanuki(&["merge", "api"]).await.ok();
+    assert_eq!(std::fs::read_to_string(other.join("agent.txt")).unwrap(), "agent\n");
+    assert_eq!(project.git_says(&["-C", &at, "status", "--porcelain"]).await, "");
+    assert!(!project.root.join("agent.txt").exists(), "the checkout of another branch was changed");
+    assert_eq!(project.git_says(&["status", "--porcelain"]).await, "");
+    let _undone = project.tanuki(&["undo", "api"]).await.ok();
+    assert!(!other.join("agent.txt").exists());
+    assert_eq!(project.git_says(&["rev-parse", "main"]).await, before);
+
+    // In two places: neither is left behind.
+    let twice = project.base().join("twice").display().to_string();
+    let _made = project.git(&["worktree", "add", "--quiet", "--force", &twice, "main"]).await.ok();
+    let _told = project.tanuki(&["merge", "api"]).await.code(1).says("checked out in");
+    assert_eq!(project.git_says(&["rev-parse", "main"]).await, before);
+    let _gone = project.git(&["worktree", "remove", &twice]).await.ok();
+    let _gone = project.git(&["worktree", "remove", &at]).await.ok();
+    let _back = project.git(&["switch", "--quiet", "main"]).await.ok();
+
+    // It moves while the result is verified.
+    let merge = project.tanuki(&["merge", "api", "--verify", "touch /tmp/verifies; sleep 3"]);
+    let meanwhile = async {
+        while project.inside("api", "test -e /tmp/verifies").await.code != 0 {}
+        project.write("meanwhile.txt", "meanwhile\n");
+        project.commit("meanwhile").await;
+        project.git_says(&["rev-parse", "HEAD"]).await
+    };
+    let (refused, moved) = tokio::join!(merge, meanwhile);
+    let _told = refused.code(1).says("has moved meanwhile").says("try again");
+    assert_eq!(head(&project).await, moved);
+    let _merged = project.tanuki(&["merge", "api"]).await.ok();
+    for path in ["agent.txt", "meanwhile.txt"] {
+        assert!(project.root.join(path).exists(), "{path} is not there");
+    }
 }
 
 async fn a_killed_merge_is_whole_or_not_at_all(engine: Engine) {
@@ -183,4 +240,47 @@ async fn what_is_removed_comes_back_byte_for_byte(engine: Engine) {
     assert_eq!(project.inside("api", "git log --format=%H").await.ok().stdout, log);
     let status = project.inside("api", "git status --porcelain").await.ok().stdout;
     assert!(status.contains("?? run.sh") && status.contains(" D shared.txt"), "{status}");
+}
+
+async fn what_cannot_be_looked_at_is_not_removed(engine: Engine) {
+    let mut project = Project::with_agents(engine, "", &FILES).await;
+    // The way to the engine can be cut.
+    let socket = project.base().join("engine.sock");
+    let connect = || std::os::unix::fs::symlink(engine.socket().unwrap(), &socket).unwrap();
+    connect();
+    for host in ["DOCKER_HOST", "CONTAINER_HOST"] {
+        if let Some(value) = project.env.get_mut(host) {
+            *value = format!("unix://{}", socket.display());
+        }
+    }
+    let _killed = project.kill_controller();
+    let _made = project.spawn("api").await;
+    let _done = project.inside("api", "echo work >work.txt").await.ok();
+    let before = tree(&project.workspace("api"));
+    std::fs::remove_file(&socket).unwrap();
+    for args in [
+        &["remove", "api", "--yes"][..],
+        &["remove", "api", "--force", "--yes"],
+        &["remove", "--all", "--yes"],
+    ] {
+        let refused = project.tanuki(args).await;
+        assert!(matches!(refused.code, 1 | 3), "{refused}");
+        assert_eq!(tree(&project.workspace("api")), before, "{refused}");
+    }
+    connect();
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    while project.tanuki(&["attach", "api", "--", "true"]).await.code != 0 {
+        assert!(tokio::time::Instant::now() < deadline, "the engine is not found again");
+    }
+
+    // Git inside that fails: what there is cannot be told, so it is not taken for nothing.
+    let _broken = project.inside("api", "git add -A && git commit -qm work && rm .git/HEAD").await.ok();
+    let refused = project.tanuki(&["remove", "api", "--yes"]).await.code(1);
+    let _told = refused.says("--force");
+    assert_eq!(tree(&project.workspace("api")), before);
+    assert_eq!(project.agent("api").await["state"], "idle");
+    let _saved =
+        project.tanuki(&["remove", "api", "--force", "--yes"]).await.ok().says("refs/tanuki/rescue/");
+    let _undone = project.tanuki(&["undo", "api"]).await.ok();
+    assert_eq!(tree(&project.workspace("api")), before);
 }

@@ -7,15 +7,19 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tanuki_integration::command;
 use tanuki_integration::engines::Engine;
-use tanuki_integration::project::{Project, kill, repeat};
+use tanuki_integration::project::{Project, kill, repeat, variable};
+use tanuki_integration::terminal::Terminal;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 where_agents_run!(
     work_lands_on_the_agents_branch,
     a_run_that_is_ended_leaves_no_process,
+    a_run_ends_with_its_agent,
     leaving_does_not_end_a_run,
+    a_terminal_that_closes_does_not_end_a_run,
     a_loop_ends_when_the_work_is_done,
     a_killed_controller_loses_nothing_of_a_run,
+    a_run_that_begins_or_ends_with_the_controller_happens_once,
     strange_output_is_no_success,
 );
 
@@ -92,6 +96,27 @@ async fn a_run_that_is_ended_leaves_no_process(engine: Engine) {
     let _next = project.tanuki(&["run", "api", "true"]).await.ok();
 }
 
+async fn a_run_ends_with_its_agent(engine: Engine) {
+    let project = project(engine).await;
+    for (verb, after) in [("stop", "stopped"), ("restart", "idle")] {
+        let _started = project.tanuki(&["start", "api"]).await.ok();
+        let script = "echo kept >>kept.txt; trap '' TERM; setsid sleep 1000 & sleep 1000";
+        let id = project.tanuki(&["run", "api", "--detach", script]).await.ok().stdout.trim().to_owned();
+        project.until_agent("api", "working", SOON, |agent| agent["state"] == "working").await;
+        while sleepers(&project).await < 2 {}
+        let _done = project.tanuki(&[verb, "api"]).await.ok();
+        let agent = project.until_agent("api", after, SOON, |agent| agent["state"] == after).await;
+        assert_eq!(
+            (&agent["last_run"]["id"], &agent["run"]),
+            (&id.into(), &serde_json::Value::Null),
+            "{agent:#}"
+        );
+        assert_ne!(agent["last_run"]["state"], "succeeded", "{agent:#}");
+    }
+    assert_eq!(sleepers(&project).await, 0);
+    assert_eq!(project.inside("api", "cat kept.txt").await.ok().stdout, "kept\nkept\n");
+}
+
 async fn leaving_does_not_end_a_run(engine: Engine) {
     let project = project(engine).await;
     let script = "echo begun; until test -e /tmp/go; do sleep 0.1; done; echo over";
@@ -121,6 +146,37 @@ async fn leaving_does_not_end_a_run(engine: Engine) {
     assert_eq!(agent["last_run"]["state"], "succeeded", "{agent:#}");
 }
 
+async fn a_terminal_that_closes_does_not_end_a_run(engine: Engine) {
+    let project = project(engine).await;
+    let terminal = Terminal::of(&project).await;
+    // The controller is a child of this terminal's, too.
+    let _killed = project.kill_controller();
+    let program = project.binary();
+    let script = "echo begun $TANUKI_RUN; until test -e /tmp/$TANUKI_RUN; do sleep 0.1; done; echo over";
+    terminal.line(&format!("{} run api --follow '{script}'", program.display())).await;
+    let begun = |id: &'static str| move |screen: &str| screen.contains(&format!("begun {id}"));
+    let _begun = terminal.until("the run", begun("api-1")).await;
+    terminal.key("C-c").await;
+    let left = |screen: &str| screen.contains("the run goes on") && screen.contains("run stop api");
+    let _left = terminal.until("that it goes on", left).await;
+    let agent = project.agent("api").await;
+    assert_eq!((&agent["state"], &agent["run"]["id"]), (&"working".into(), &"api-1".into()), "{agent:#}");
+    let _go = project.inside("api", "touch /tmp/api-1").await.ok();
+    project.until_agent("api", "idle", SOON, |agent| agent["state"] == "idle").await;
+
+    terminal.line(&format!("clear; {} run api --follow '{script}'", program.display())).await;
+    let _begun = terminal.until("the next run", begun("api-2")).await;
+    let controller = project.controller();
+    drop(terminal);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(project.agent("api").await["state"], "working");
+    assert_eq!((project.controller(), controller.is_some()), (controller, true));
+    let _go = project.inside("api", "touch /tmp/api-2").await.ok();
+    let agent = project.until_agent("api", "idle", SOON, |agent| agent["state"] == "idle").await;
+    assert_eq!(agent["last_run"]["state"], "succeeded", "{agent:#}");
+    let _told = project.tanuki(&["logs", "api", "--run", "api-2"]).await.ok().says("over");
+}
+
 async fn a_loop_ends_when_the_work_is_done(engine: Engine) {
     let project = project(engine).await;
     let script = "echo $TANUKI_ITERATION >>count; echo; echo DONE";
@@ -142,30 +198,81 @@ async fn a_loop_ends_when_the_work_is_done(engine: Engine) {
 
 async fn a_killed_controller_loses_nothing_of_a_run(engine: Engine) {
     let project = project(engine).await;
-    let kills = repeat("TANUKI_E2E_KILLS", 4);
-    let lines = 20 * kills;
-    let script =
-        format!("for n in $(seq {lines}); do echo line $n; sleep 0.05; done; echo $TANUKI_RUN >>once");
-    let _begun = project.tanuki(&["run", "api", "--detach", &script]).await.ok();
+    let mut moments = Moments::new();
+    let script = "n=0; until test -e /tmp/go; do n=$((n+1)); echo line $n; sleep 0.05; done
+                  echo $n >count; echo $TANUKI_RUN >>once";
+    let _begun = project.tanuki(&["run", "api", "--detach", script]).await.ok();
     let mut killed = 0;
-    for nth in 0..kills {
-        // Another moment of the pass each time.
-        tokio::time::sleep(Duration::from_millis(u64::from(37 * nth + 200))).await;
+    for _ in 0..repeat("TANUKI_E2E_KILLS", 4) {
+        moments.next(1200).await;
         killed += u32::from(project.kill_controller());
-        let _looked = project.agent("api").await;
+        // A command that needs the controller starts it again.
+        let _env = project.environment("api").await;
     }
     assert!(killed > 0, "no controller ran");
-    // A command that needs the controller starts it again.
+    let _go = project.inside("api", "touch /tmp/go").await.ok();
+    moments.next(1200).await;
+    let _killed = project.kill_controller();
     let _env = project.environment("api").await;
     project.until_agent("api", "idle", SOON * 2, |agent| agent["state"] == "idle").await;
     let runs = project.runs().await;
-    assert_eq!((runs.len(), &runs[0]["state"]), (1, &"succeeded".into()), "{runs:#?}");
+    assert_eq!((runs.len(), &runs[0]["state"]), (1, &"succeeded".into()), "{moments:?} {runs:#?}");
     let shown = project.tanuki(&["logs", "api", "--run", "api-1", "-n", "100000"]).await.ok().stdout;
     let told: Vec<&str> = shown.lines().filter_map(|line| line.strip_prefix("line ")).collect();
+    let lines: u32 = project.git_says(&["show", "tanuki/api:count"]).await.parse().unwrap();
     let wanted: Vec<String> = (1..=lines).map(|n| n.to_string()).collect();
-    assert_eq!(told, wanted, "{shown}");
+    assert_eq!(told, wanted, "{moments:?} {shown}");
     assert_eq!(shown.matches("begins").count(), 1, "{shown}");
     assert_eq!(project.git_says(&["show", "tanuki/api:once"]).await, "api-1");
+}
+
+async fn a_run_that_begins_or_ends_with_the_controller_happens_once(engine: Engine) {
+    let project = project(engine).await;
+    let mut moments = Moments::new();
+    let count = repeat("TANUKI_E2E_KILLS", 4);
+    for nth in 0..count {
+        let script = format!("echo {nth} >>once; echo said {nth}");
+        let (begun, _killed) = tokio::join!(project.tanuki(&["run", "api", "--detach", &script]), async {
+            moments.next(1000).await;
+            project.kill_controller()
+        });
+        let _begun = begun.ok();
+        let _env = project.environment("api").await;
+        project.until_agent("api", "idle", SOON * 2, |agent| agent["state"] == "idle").await;
+    }
+    let runs = project.runs().await;
+    let states: Vec<&str> = runs.iter().map(|run| run["state"].as_str().unwrap()).collect();
+    assert_eq!(states, vec!["succeeded"; count as usize], "{moments:?} {runs:#?}");
+    let numbers: Vec<String> = (0..count).map(|nth| nth.to_string()).collect();
+    assert_eq!(project.git_says(&["show", "tanuki/api:once"]).await, numbers.join("\n"), "{moments:?}");
+    for (nth, run) in runs.iter().enumerate() {
+        let shown = project.tanuki(&["logs", "api", "--run", run["id"].as_str().unwrap()]).await.ok();
+        assert_eq!(shown.stdout.matches(&format!("said {nth}")).count(), 1, "{moments:?} {shown}");
+    }
+}
+
+/// Moments nobody chose. `TANUKI_E2E_SEED` chooses them again.
+#[derive(Debug)]
+struct Moments {
+    seed: u32,
+    state: u64,
+    waited: Vec<u64>,
+}
+
+impl Moments {
+    fn new() -> Self {
+        let seed = variable("TANUKI_E2E_SEED").unwrap_or_else(std::process::id);
+        Self { seed, state: u64::from(seed) | 1, waited: Vec::new() }
+    }
+
+    /// Waits for less than so many milliseconds.
+    async fn next(&mut self, most: u64) {
+        self.state =
+            self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let millis = (self.state >> 33) % most;
+        self.waited.push(millis);
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+    }
 }
 
 async fn strange_output_is_no_success(engine: Engine) {

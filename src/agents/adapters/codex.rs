@@ -83,7 +83,8 @@ const MOST_WORKING: usize = 64;
 pub(super) struct Events {
     thread: Option<String>,
     last: String,
-    did: bool,
+    /// What may have been its last message was too long to read.
+    unread: bool,
     declined: bool,
     usage: Option<Usage>,
     /// Tools at work, by their items' ids.
@@ -113,11 +114,11 @@ impl Events {
         match text(item, "/type") {
             "agent_message" if completed => {
                 self.last = tail(text(item, "/text"));
+                self.unread = false;
                 out.text(OutputKind::Text, text(item, "/text"));
             }
             "reasoning" if completed => out.text(OutputKind::Thinking, text(item, "/text")),
             "command_execution" if completed => {
-                self.did = true;
                 let status = text(item, "/status");
                 self.declined |= status == "declined";
                 let code = item.get("exit_code").and_then(Value::as_i64).filter(|code| *code != 0);
@@ -133,13 +134,11 @@ impl Events {
             }
             "command_execution" => out.tool("shell", item),
             "file_change" if completed => {
-                self.did = true;
                 for change in item.get("changes").and_then(Value::as_array).into_iter().flatten() {
                     out.tool(text(change, "/kind"), change);
                 }
             }
             "mcp_tool_call" | "web_search" if completed => {
-                self.did = true;
                 let tool = Some(text(item, "/tool")).filter(|tool| !tool.is_empty());
                 out.tool(tool.unwrap_or(text(item, "/type")), item.get("arguments").unwrap_or(&Value::Null));
             }
@@ -188,6 +187,11 @@ impl Dialect for Events {
         Some(self.answered.saturating_add(1))
     }
 
+    fn unread(&mut self) {
+        self.last.clear();
+        self.unread = true;
+    }
+
     fn outcome(&mut self, exit: Option<i64>, stderr: &str) -> Outcome {
         let outcome = Outcome {
             session: self.thread.take(),
@@ -213,7 +217,10 @@ impl Dialect for Events {
         if self.declined {
             return outcome.failed(RunFailure::Denied, "a command was declined");
         }
-        if outcome.final_message.trim().is_empty() && !self.did {
+        if self.unread {
+            return outcome.failed(RunFailure::NoResult, "what it said last was too long to be read");
+        }
+        if outcome.final_message.trim().is_empty() && self.answered == 0 {
             return outcome.failed(RunFailure::NoResult, "the agent said and did nothing");
         }
         outcome

@@ -117,6 +117,8 @@ pub(super) struct Events {
     /// The part of it that has no end of line yet.
     partial: String,
     used_tools: bool,
+    /// Why its rules did not let it use a tool, which it takes for no failure.
+    denied: Option<String>,
     result: Option<Value>,
 }
 
@@ -151,6 +153,9 @@ impl Dialect for Events {
             "tool_result" => {
                 let failed = text(event, "/status") == "error";
                 let kind = if failed { OutputKind::Error } else { OutputKind::ToolResult };
+                if text(event, "/error/type") == "policy_violation" {
+                    self.denied = Some(cut(text(event, "/error/message"), 300));
+                }
                 out.result(kind, text(event, "/output"));
             }
             "error" => out.text(OutputKind::Error, text(event, "/message")),
@@ -187,7 +192,9 @@ impl Dialect for Events {
             output_tokens: number("/stats/output_tokens"),
             cost_microdollars: None,
         };
-        let (kind, told) = (text(&result, "/error/type"), cut(text(&result, "/error/message"), 500));
+        // What follows is advice, which speaks of quotas whatever happened.
+        let told = text(&result, "/error/message").lines().next().unwrap_or_default();
+        let (kind, told) = (text(&result, "/error/type"), cut(told, 500));
         if kind == "FatalTurnLimitedError" {
             return outcome.failed(RunFailure::TurnLimit, "all turns are used");
         }
@@ -200,6 +207,9 @@ impl Dialect for Events {
                 return outcome.failed(RunFailure::Other, format!("the program ended with exit code {code}"));
             }
             None => return silent(outcome, exit, stderr),
+        }
+        if let Some(why) = self.denied.take() {
+            return outcome.failed(RunFailure::Denied, why);
         }
         if outcome.final_message.trim().is_empty() && !self.used_tools {
             return outcome.failed(RunFailure::NoResult, "the agent said and did nothing");

@@ -68,6 +68,9 @@ pub(super) trait Dialect: Debug + Send {
         None
     }
 
+    /// Takes notice of an event that was too long to read.
+    fn unread(&mut self) {}
+
     /// Hands out what it held back.
     fn flush(&mut self, _out: &mut Items<'_>) {}
 
@@ -240,6 +243,7 @@ fn take(dialect: &mut dyn Dialect, line: &Line, out: &mut Vec<Item>) {
     if line.skipped > 0 {
         let said = format!("a line of {} bytes was too long to read", line.text.len() as u64 + line.skipped);
         if dialect.has_events() {
+            dialect.unread();
             out.line(OutputKind::Note, &said);
             return;
         }

@@ -159,6 +159,25 @@ fn success_is_believed_only_when_everything_agrees() {
         (Gemini, format!("{gemini_said}\n"), "", Some(0), Some(NoResult)),
         (
             Gemini,
+            format!(
+                "{}\n{gemini_said}\n{{\"type\":\"result\",\"status\":\"success\"}}\n",
+                r#"{"type":"tool_result","status":"error","output":"x","error":{"type":"policy_violation","message":"Tool execution denied by policy."}}"#
+            ),
+            "",
+            Some(0),
+            Some(Denied),
+        ),
+        (
+            Gemini,
+            gemini_bad(
+                r#"{"type":"unknown","message":"[API Error: it says 429]\nPlease wait. To increase your limits, request a quota increase"}"#,
+            ),
+            "",
+            Some(173),
+            Some(RateLimit),
+        ),
+        (
+            Gemini,
             gemini_bad(r#"{"type":"unknown","message":"[API Error: {\"error\":{\"code\":429}}]"}"#),
             "",
             Some(173),
@@ -291,6 +310,22 @@ fn hostile_output_is_bounded_and_said() {
         &mut items,
     );
     assert_eq!(reader.finish(Some(0), &mut items).failure, Some(RunFailure::NoResult));
+}
+
+#[test]
+fn what_was_too_long_to_read_is_no_success() {
+    let said = |text: &str| {
+        format!(
+            "{{\"type\":\"item.completed\",\"item\":{{\"type\":\"agent_message\",\"text\":\"{text}\"}}}}\n"
+        )
+    };
+    let (short, long) = (said("ok"), said(&"x".repeat(10 << 20)));
+    let ran = r#"{"type":"item.completed","item":{"type":"command_execution","status":"completed"}}"#;
+    let done = r#"{"type":"turn.completed","usage":{"input_tokens":1,"output_tokens":1}}"#;
+    let of = |stream: &str| read_by(AdapterKind::Codex, 64 << 10, stream, "", Some(0)).1;
+    let last = of(&format!("{ran}\n{short}{long}{done}\n"));
+    assert_eq!((last.failure, last.final_message.as_str()), (Some(RunFailure::NoResult), ""));
+    assert_eq!(of(&format!("{ran}\n{long}{short}{done}\n")).failure, None);
 }
 
 fn order<'a>(adapter: &'a Adapter, credentials: &'a BTreeMap<String, String>) -> Order<'a> {

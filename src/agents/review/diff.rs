@@ -51,8 +51,13 @@ impl Agents {
         let mut warnings = Vec::new();
         let text = match self.inside(name, (DIFF, &args), None, TIMEOUT).await {
             Ok(output) if output.exit_code == 0 => {
-                let told = String::from_utf8_lossy(&output.stderr);
-                self.note_dirty(name, Some(told.lines().last() == Some(DIRTY)))?;
+                let said = String::from_utf8_lossy(&output.stderr);
+                self.note_dirty(name, Some(said.lines().last() == Some(DIRTY)))?;
+                let left_out: Vec<&str> =
+                    said.lines().filter_map(|line| line.strip_prefix("left out: ")).collect();
+                if !left_out.is_empty() {
+                    warnings.push(format!("not shown, for its size: {}", left_out.join(", ")));
+                }
                 if output.truncated || output.stdout.len() >= MOST {
                     warnings.push("the rest is left out; `--stat` shows all files".to_owned());
                 }

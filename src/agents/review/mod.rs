@@ -22,6 +22,7 @@ use tanuki_runtimes::ExecOutput;
 
 use super::kind::Agents;
 use crate::model::Rejected;
+pub(super) use scripts::COMMIT_ALL;
 
 impl Agents {
     /// Runs one of the scripts in a workspace, in the agent's container or a throw-away one.

@@ -7,6 +7,7 @@ use super::{command, said};
 use crate::agents::helper::Room;
 use crate::agents::kind::{Agents, Facts};
 use crate::agents::lifecycle::failed;
+use crate::controller::HandleError;
 use crate::git::{GitError, Rescue};
 use crate::model::{AgentSpec, Rejected};
 
@@ -35,8 +36,11 @@ impl Agents {
         }
         let room = self.room(name).await?;
         let saved = match self.rescue_in(&room, &spec, &facts, "all", force).await {
-            // Something of its history does not pass: its files are what matters most.
-            Err(Rejected::Failed { message }) => {
+            // Something of its history does not pass, or is too large to: its files are what matters most.
+            Err(rejected @ (Rejected::Failed { .. } | Rejected::NotPossible { .. }))
+                if force || matches!(rejected, Rejected::Failed { .. }) =>
+            {
+                let message = HandleError::Rejected(rejected).to_string();
                 let plain = self.rescue_in(&room, &spec, &facts, "tree", force).await;
                 plain.map(|mut saved| {
                     saved

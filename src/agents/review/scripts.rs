@@ -3,13 +3,38 @@
 //! The agent's own configuration may name programs; they would only run where the agent runs anyway, but they must not
 //! change what comes out.
 
+/// Functions of the scripts below. `pipes` names one that git would wait for: in its own directory, or where it looks
+/// for lists of its own. `add_all` stages everything but files of more than 1 GiB, which `large` then names, one a line.
+macro_rules! looking {
+    () => {
+        r#"pipes() {
+  find . \( -path './.git/*' -o -name '.git*' \) \( -type p -o -type l -exec test -p {} \; \) -print 2>/dev/null |
+    head -n 1
+}
+find_large() { find . -path ./.git -prune -o -type f -size +1048576k "$@"; }
+add_all() {
+  if [ -n "$(find_large -print | head -n 1)" ]; then
+    { printf '.\0'; find_large -exec sh -c 'for f; do printf ":(exclude,literal)%s\0" "${f#./}"; done' sh {} +; } |
+      git add --all --pathspec-from-file=- --pathspec-file-nul
+  else
+    git add --all
+  fi
+}
+large() { find_large -print | head -n 10 | sed 's/^\.\///'; }
+"#
+    };
+}
+
 /// Prints everything the workspace has that a commit does not: `$1` is the commit, `$2` the most bytes, and the rest how
 /// git is to show it. What is not committed is hashed into a place of its own that is gone afterwards. The last line on
 /// standard error is [`DIRTY`] where there is something that is not committed.
-pub(super) const DIFF: &str = r#"set -eu
+pub(super) const DIFF: &str = concat!(
+    looking!(),
+    r#"set -eu
 from=$1 most=$2
 shift 2
-[ -z "$(find .git -type p 2>/dev/null | head -n 1)" ] || { echo '.git holds pipes' >&2; exit 2; }
+pipe=$(pipes)
+[ -z "$pipe" ] || { echo "$pipe is a pipe" >&2; exit 2; }
 git() {
   command git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.quotePath=false \
     -c core.safecrlf=false -c advice.addEmbeddedRepo=false "$@"
@@ -23,24 +48,52 @@ mkdir "$tmp/objects"
 export GIT_INDEX_FILE="$tmp/index" GIT_OBJECT_DIRECTORY="$tmp/objects"
 export GIT_ALTERNATE_OBJECT_DIRECTORIES="$objects"
 [ -f "$tmp/index" ] || git read-tree HEAD
-git add --all
+add_all
+large | sed 's/^/left out: /' >&2
 { code=0; git diff --cached "$@" "$base" -- || code=$?; echo "$code" >"$tmp/code"; } | head -c "$most"
 code=$(cat "$tmp/code")
 git diff --cached --quiet HEAD -- 2>/dev/null || echo dirty >&2
 # Cut off by what reads it.
 [ "$code" = 141 ] || exit "$code"
-"#;
+"#
+);
 
 /// See [`DIFF`].
 pub(super) const DIRTY: &str = "dirty";
 
 /// Ends with 1 where the workspace has work that is not committed. Takes no lock: the agent may be at work.
-pub(super) const CLEAN: &str = r#"set -eu
-[ -z "$(find .git -type p 2>/dev/null | head -n 1)" ] || { echo '.git holds pipes' >&2; exit 2; }
+pub(super) const CLEAN: &str = concat!(
+    looking!(),
+    r#"set -eu
+pipe=$(pipes)
+[ -z "$pipe" ] || { echo "$pipe is a pipe" >&2; exit 2; }
 git() { command git --no-optional-locks -c core.hooksPath=/dev/null -c core.fsmonitor=false "$@"; }
 found=$(git status --porcelain --no-renames) || exit 2
 [ -z "$found" ] || { printf '%s\n' "$found" | head -n 5; exit 1; }
-"#;
+"#
+);
+
+/// Commits everything on the agent's branch; the message comes on standard input, the branch is `$1`. Ends with 3
+/// where there is nothing to commit, with 4 where the agent went on elsewhere in a way that does not follow from its
+/// branch, and with 5 where the rest is committed but files are too large to be, and names them.
+pub(in crate::agents) const COMMIT_ALL: &str = concat!(
+    looking!(),
+    r#"set -e
+pipe=$(pipes)
+[ -z "$pipe" ] || { echo "$pipe is a pipe" >&2; exit 2; }
+git() { command git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c commit.gpgSign=false "$@"; }
+add_all
+done=3
+if ! git diff --cached --quiet; then git commit --quiet --no-verify --file=-; done=0; fi
+if [ "$(git symbolic-ref --quiet HEAD)" != "refs/heads/$1" ]; then
+  git merge-base --is-ancestor "refs/heads/$1" HEAD || exit 4
+  git update-ref "refs/heads/$1" HEAD
+fi
+large=$(large)
+[ -z "$large" ] || { echo "$large" >&2; exit 5; }
+exit $done
+"#
+);
 
 /// Runs a command on the files of a commit, in a place of its own: `$1` is the commit, `$2` the command. Ends with 125
 /// where it does not come to that.
@@ -90,6 +143,13 @@ fi
 for objects in "$@"; do
   [ ! -d "$objects" ] || printf '%s\n' "$objects" >>"$store/objects/info/alternates"
 done
+# An agent's own lists, which git would wait for. There is nothing in a pipe to be saved.
+pipes=$(find . -path ./.git -prune -o -name '.git*' \( -type p -o -type l -exec test -p {} \; \) -print)
+if [ -n "$pipes" ]; then
+  [ "$force" = force ] || { printf '%s\n' "$pipes" >&2; exit 5; }
+  find . -path ./.git -prune -o -name '.git*' \( -type p -o -type l -exec test -p {} \; \) -exec rm -f {} +
+  printf '%s\n' "$pipes" >>"$tmp/left-out"
+fi
 large=$(find . -path ./.git -prune -o -type f -size +"$most"k -print)
 if [ -n "$large" ]; then
   [ "$force" = force ] || { printf '%s\n' "$large" >&2; exit 6; }

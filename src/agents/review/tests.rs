@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use super::scripts::{CLEAN, CLEAR, DIFF, SAVE, VERIFY};
+use super::scripts::{CLEAN, CLEAR, COMMIT_ALL, DIFF, SAVE, VERIFY};
 use crate::git::{Base, Repository, Transport};
 use crate::model::Time;
 
@@ -234,6 +234,49 @@ async fn what_cannot_be_saved_is_named_and_left_out_only_when_told_to() {
     let listed = git(&Path::new(&place).join("git"), &["ls-tree", "--name-only", "refs/tanuki/rescue"]);
     std::fs::remove_dir_all(&place).unwrap();
     assert!(listed.contains("small.md") && !listed.contains("huge"), "{listed}");
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_neither_hashed_nor_forgotten() {
+    let yard = Yard::new().await;
+    let workspace = yard.workspace();
+    git(&workspace, &["config", "user.name", "a"]);
+    git(&workspace, &["config", "user.email", "a@example.org"]);
+    std::fs::create_dir(workspace.join("deep")).unwrap();
+    for path in ["deep/huge [1].bin", "a.txt"] {
+        write(&workspace, &format!("{path}.md"), "small\n");
+        std::fs::File::create(workspace.join(path)).unwrap().set_len(20 << 30).unwrap();
+    }
+    let output = yard.run(DIFF, &[&yard.base.commit, "1000000", "--name-only"]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "a.txt.md\ndeep/huge [1].bin.md\n");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("left out: a.txt\n") && said.contains("left out: deep/huge [1].bin\n"), "{said}");
+    let script = format!("exec <<EOF\nwork\nEOF\n{COMMIT_ALL}");
+    let output = yard.run(&script, &["tanuki/api"]);
+    assert_eq!(output.status.code(), Some(5), "{output:?}");
+    assert_eq!(git(&workspace, &["show", "--format=", "--name-only"]), "a.txt.md\ndeep/huge [1].bin.md");
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_pipe() {
+    for name in [".gitignore", "deep/.gitattributes", ".git/info/exclude"] {
+        let yard = Yard::new().await;
+        let workspace = yard.workspace();
+        write(&workspace, "work.md", "work\n");
+        std::fs::create_dir_all(workspace.join("deep")).unwrap();
+        drop(std::fs::remove_file(workspace.join(name)));
+        assert!(Command::new("mkfifo").arg(workspace.join(name)).status().unwrap().success());
+        for (script, args) in
+            [(DIFF, &[yard.base.commit.as_str(), "10"][..]), (CLEAN, &[]), (COMMIT_ALL, &["tanuki/api"])]
+        {
+            let output = yard.run(script, args);
+            assert_eq!(output.status.code(), Some(2), "{name}: {output:?}");
+            assert!(String::from_utf8_lossy(&output.stderr).contains(name), "{output:?}");
+        }
+        let output = yard.save("all", "force");
+        assert!(output.status.success(), "{name}: {output:?}");
+        std::fs::remove_dir_all(String::from_utf8(output.stdout).unwrap().trim()).unwrap();
+    }
 }
 
 #[tokio::test]

@@ -49,7 +49,7 @@ impl Job {
         adapters::interactive(&self.order(credentials, session, instructions)).map_err(refused)
     }
 
-    /// Most turns of an iteration.
+    /// Most turns of one iteration.
     pub(super) fn max_turns(&self) -> u32 {
         self.spec.max_turns.unwrap_or(self.profile.max_turns)
     }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Runs, home, instructions};
+use super::{Memory, Runs, home, instructions};
 use crate::agents::{Ready, waiting};
 use crate::model::{
-    Accepted, AgentSpec, AgentState, Credentials, Enter, Rejected, Request, RunSpec, RunState,
+    Accepted, AgentSpec, AgentState, Credentials, Enter, Rejected, Request, RunRecord, RunSpec, RunState,
 };
 
 /// The shell a person gets: the better one where it is there. Where the image has no name for the user's number, the
@@ -35,7 +35,8 @@ impl Runs {
     pub async fn handle(self: &Arc<Self>, request: Request) -> Result<Accepted, Rejected> {
         match request {
             Request::RunStart { spec, credentials } => {
-                let record = self.start(*spec, credentials)?;
+                let begun = self.begun(&spec);
+                let record = begun.map_or_else(|| self.start(*spec, credentials), Ok)?;
                 let text = if record.message.is_empty() { String::new() } else { record.message };
                 Ok(Accepted { agents: vec![record.agent], run: Some(record.id), text, ..Accepted::default() })
             }
@@ -50,6 +51,18 @@ impl Runs {
             }
             _ => Err(Rejected::NotPossible { message: "this is not about runs".to_owned() }),
         }
+    }
+
+    /// The run that a request began already, whose answer was lost with the controller that gave it.
+    fn begun(&self, spec: &RunSpec) -> Option<RunRecord> {
+        let request = spec.request.as_ref()?;
+        let is = |memory: &Memory| memory.spec.request.as_ref() == Some(request);
+        let live = self.lock().get(&spec.agent).cloned();
+        if let Some(live) = live {
+            return is(&live.memory).then_some(live.record);
+        }
+        let last = self.deps.store.ended_runs(&spec.agent, 1).ok()?.pop()?;
+        is(&serde_json::from_str(&last.memory).ok()?).then_some(last.record)
     }
 
     /// The agent CLI itself, for a person at a terminal, going on with its last session.

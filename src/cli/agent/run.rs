@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 use super::ask;
 use super::follow::{Ended, follow};
 use crate::cli::output::Tone;
-use crate::cli::{CliError, Context, ErrorKind, Exit, Output, Result, text};
+use crate::cli::{CliError, Context, ErrorKind, Exit, Output, Result, now, text};
 use crate::model::{Request, RunFailure, RunRecord, RunSpec, RunState};
 
 /// A prompt may have so many bytes: more is no prompt, but a wrong file.
@@ -169,6 +169,7 @@ fn spec(context: &Context, args: &RunArgs, out: &Output) -> Result<RunSpec> {
         deny: args.deny.clone(),
         timeout_ms: args.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
         resume: args.resume,
+        request: Some(format!("{}-{}", std::process::id(), now().0)),
     })
 }
 

@@ -1,11 +1,13 @@
 //! A stand-in for the model services that agent CLIs talk to: `model [address]`, by default on every address of port
-//! 8080. It speaks the APIs called Responses (codex) and Messages (claude); it needs no account and no network.
+//! 8080. It speaks the APIs called Responses (codex), Messages (claude) and generateContent (gemini); it needs no
+//! account and no network.
 //!
 //! What the model does is written in the prompt ([`script`]), so it keeps no state: any number of agents may use it at
 //! once, and a session that is resumed goes on where it was. `GET /requests` tells the last requests, for tests of
 //! what a CLI is told.
 
 mod conversation;
+mod generate;
 mod messages;
 mod responses;
 mod script;
@@ -70,6 +72,7 @@ async fn answer(State(model): State<Arc<Model>>, method: Method, uri: Uri, body:
         Some("responses") => responses::INTERFACE,
         Some("messages") => messages::INTERFACE,
         Some("count_tokens") => return Json(json!({ "input_tokens": 100 })).into_response(),
+        Some(call) if call.ends_with(":streamGenerateContent") => generate::INTERFACE,
         _ => return (StatusCode::NOT_FOUND, format!("the stand-in has no {path}")).into_response(),
     };
     let Ok(request) = serde_json::from_str::<Value>(&body) else {
@@ -91,11 +94,12 @@ async fn answer(State(model): State<Arc<Model>>, method: Method, uri: Uri, body:
     }
 }
 
-/// Events as the services send them: each with its type as name too.
+/// Events as the services send them: each with its type as name too, where it has one.
 fn stream_of(events: Vec<Value>) -> Response {
     let pieces = events.into_iter().map(|event| {
-        let name = event.get("type").and_then(Value::as_str).unwrap_or_default();
-        Ok::<_, std::convert::Infallible>(format!("event: {name}\ndata: {event}\n\n"))
+        let name = event.get("type").and_then(Value::as_str);
+        let name = name.map(|name| format!("event: {name}\n")).unwrap_or_default();
+        Ok::<_, std::convert::Infallible>(script::garbled(&format!("{name}data: {event}\n\n")))
     });
     let body = Body::from_stream(stream::iter(pieces));
     ([(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-cache")], body).into_response()

@@ -5,6 +5,7 @@
 //! STUB: run COMMAND         runs a shell command with the CLI's tool
 //! STUB: say TEXT            ends the turn with this; without it a turn ends with "Done."
 //! STUB: say-bytes N         ends the turn with a single line of so many bytes
+//! STUB: garble TEXT         the same as `say`, with bytes in it that are no UTF-8
 //! STUB: status N            answers with this HTTP status, however often it is asked
 //! STUB: unless WORD N       answers with this HTTP status while the last tool's result does not have the word
 //! STUB: hang                never answers
@@ -12,6 +13,9 @@
 
 /// How a line of the script begins.
 const MARK: &str = "STUB:";
+
+/// What stands for bytes that are no UTF-8, until they are sent.
+const GARBLE: &str = "\u{f8ff}";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -48,6 +52,7 @@ fn step(line: &str) -> Step {
         "run" => Step::Run(rest.to_owned()),
         "say" => Step::Say(rest.to_owned()),
         "say-bytes" => Step::Say("x".repeat(rest.parse().unwrap_or_default())),
+        "garble" => Step::Say(format!("{GARBLE}{rest}")),
         "status" => Step::Status(rest.parse().unwrap_or(500)),
         "unless" => {
             let (word, status) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -56,6 +61,11 @@ fn step(line: &str) -> Step {
         "hang" => Step::Hang,
         _ => Step::Say(format!("I do not know how to `{line}`.")),
     }
+}
+
+/// What is sent for a text: what [`Step::Say`] cannot hold is put in its place.
+pub(crate) fn garbled(text: &str) -> Vec<u8> {
+    text.split(GARBLE).map(str::as_bytes).collect::<Vec<_>>().join(&b"\xff\xfe"[..])
 }
 
 /// What comes after so many calls of tools, the last of which had this result.
@@ -88,6 +98,13 @@ mod tests {
         assert_eq!(turn(&steps, 0, ""), Turn::Call(write));
         assert_eq!(turn(&steps, 1, ""), Turn::Call(Step::Run("git status".to_owned())));
         assert_eq!(turn(&steps, 2, ""), Turn::Say("All done".to_owned()));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_sent_as_they_are() {
+        let Turn::Say(text) = turn(&steps("STUB: garble end"), 0, "") else { panic!("it says nothing") };
+        assert_eq!(garbled(&format!("a {text}")), b"a \xff\xfeend");
+        assert_eq!(garbled("whole"), b"whole");
     }
 
     #[test]
