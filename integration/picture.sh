@@ -1,32 +1,107 @@
 #!/usr/bin/env bash
-# Makes the picture of the dashboard in the README, from the real program in a terminal of tmux's.
+# Makes the picture of the dashboard in the README: a sample project on Docker, with agents at work, in a terminal of
+# tmux's. Nothing in it is drawn by hand.
 #
-#   integration/picture.sh <project directory> [columns] [rows] > docs/dashboard.svg
-#
-# The project's agents, tasks and services are shown as they are; the demo's project is a good one.
+#   integration/engines.sh up docker && integration/images.sh docker && cargo build
+#   integration/picture.sh [columns] [rows] > docs/dashboard.svg
 set -euo pipefail
 
-project=${1:?which project?}
-columns=${2:-120}
-rows=${3:-34}
+columns=${1:-120}
+rows=${2:-32}
 here=$(cd "$(dirname "$0")/.." && pwd)
-tanuki=${TANUKI_BIN:-$here/target/debug/tanuki}
+program=${TANUKI_BIN:-$here/target/debug/tanuki}
 
-for tool in tmux python3; do
+for tool in tmux python3 git docker; do
     command -v "$tool" >/dev/null || { echo "$tool is missing" >&2; exit 1; }
 done
 
 work=$(mktemp -d)
-tmux() { command tmux -S "$work/tmux" -f /dev/null "$@"; }
-trap 'tmux kill-server 2>/dev/null || true; rm -rf "$work"' EXIT
+shop=$work/shop
+mkdir -p "$shop/.tanuki/tasks" "$work/home" "$work/run"
+# Nothing of this machine's user is read, written or shown.
+settings=(env -i "PATH=$PATH" "HOME=$work/home" "XDG_RUNTIME_DIR=$work/run" "XDG_STATE_HOME=$work/state"
+    TANUKI_RUNTIME=docker TZ=UTC LC_ALL=C.UTF-8 TERM=xterm-256color)
+tanuki() { (cd "$shop" && "${settings[@]}" "$program" "$@" </dev/null >&2); }
+tmux() { "${settings[@]}" tmux -S "$work/tmux" -f /dev/null "$@"; }
+finish() {
+    tmux kill-server 2>/dev/null || true
+    tanuki down --volumes --yes || true
+    rm -rf "$work"
+}
+trap finish EXIT
 
-TERM=xterm-256color tmux new-session -d -x "$columns" -y "$rows" "$tanuki" --project "$project" dashboard
-for _ in $(seq 100); do
-    tmux capture-pane -p 2>/dev/null | grep -q 'Agents \[' && break
-    sleep 0.1
-done
-# The output of the selected agent comes a moment later.
-sleep 2
+# await <text>: until it is on the screen.
+await() {
+    local _
+    for _ in $(seq 600); do
+        ! tmux capture-pane -p 2>/dev/null | grep -q -- "$1" || return 0
+        sleep 0.1
+    done
+    tmux capture-pane -p >&2
+    echo "'$1' does not come" >&2
+    return 1
+}
+
+task() {
+    printf -- '---\nid: %s\ntitle: %s\nrole: %s\n%s---\n%s\n' "$1" "$2" "$3" "$4" "$2" >"$shop/.tanuki/tasks/$1.md"
+}
+task TASK-001 'Schema of orders' backend $'completion: { verify: "test -f schema.sql" }\n'
+task TASK-002 'Orders API' backend $'priority: high\ndepends_on: [TASK-001]\ncompletion: { verify: "test -f api.ts" }\n'
+task TASK-003 'Checkout page' frontend $'completion: { verify: "test -f checkout.tsx" }\n'
+task TASK-004 'Load test of the checkout' qa $'depends_on: [TASK-002, TASK-003]\ncompletion: { verify: "true" }\n'
+task TASK-005 'Describe the API' docs ''
+task TASK-006 'Search in the catalogue' backend $'priority: low\ncompletion: { verify: "true" }\n'
+
+cat >"$shop/tanuki.yaml" <<'YAML'
+services:
+  postgres: { image: tanuki-test/postgres:15, pull_policy: never }
+  redis: { image: tanuki-test/redis:7, pull_policy: never }
+defaults: { agent: script, image: tanuki-test/plain:1 }
+adapters:
+  script: { kind: command, run: [sh, work.sh] }
+limits: { agents: 4, working: 3 }
+YAML
+cat >"$shop/work.sh" <<'SCRIPT'
+cat >/dev/null
+say() { printf '%s\n' "$@"; sleep 0.7; }
+case $TANUKI_TASK in
+    TASK-001)
+        say 'Reading the notes in docs/orders.md'
+        echo 'CREATE TABLE orders (id bigint PRIMARY KEY, placed_at timestamptz NOT NULL);' >schema.sql
+        say 'Wrote schema.sql: orders, lines, payments'
+        ;;
+    TASK-002)
+        say 'Reading src/api/routes.ts and schema.sql'
+        say 'The routes are spread over three files; orders go into one of their own, src/api/orders.ts'
+        say "\$ psql -f schema.sql" 'CREATE TABLE'
+        say 'Found 12 endpoints, 4 of which are about orders'
+        say 'POST /api/orders checks the stock first and answers 409 where there is not enough'
+        say "\$ npm test -- orders" '  ok   places an order' '  ok   refuses what is not in stock' '  FAIL lists a page of orders: the last page is empty'
+        say 'The limit counts lines instead of orders; counting in a subquery'
+        say "\$ npm test -- orders" '  ok   14 of 14'
+        say 'Going on with GET /api/orders/:id'
+        sleep 600
+        ;;
+    TASK-003)
+        say 'Reading src/pages/cart.tsx'
+        echo 'export default function Checkout() {}' >checkout.tsx
+        sleep 600
+        ;;
+    TASK-005) echo '# API' >api.md ;;
+    *) sleep 600 ;;
+esac
+SCRIPT
+git -C "$shop" init --quiet --initial-branch main
+git -C "$shop" config user.name 'A Person'
+git -C "$shop" config user.email person@example.org
+printf '.tanuki/state/\n.tanuki/workspaces/\n' >"$shop/.gitignore"
+git -C "$shop" add --all
+git -C "$shop" commit --quiet --message 'A shop'
+
+tanuki project start --detach
+tmux new-session -d -x "$columns" -y "$rows" -c "$shop" "$program" dashboard
+await 'Going on with GET'
+await '2/2 services healthy'
 tmux capture-pane -p -e >"$work/screen"
 tmux send-keys q
 

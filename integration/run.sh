@@ -11,6 +11,8 @@ SELF=$HERE/$(basename "${BASH_SOURCE[0]}")
 ENGINES=(docker podman podman-rootless)
 # Pinned so that a release of nextest cannot change what a commit's tests say.
 NEXTEST=0.9.143
+# What the dashboard is measured against, pinned for the same reason.
+OXKER=0.13.4
 # Container and network of hold_names.
 NAMES=tanuki-test-names
 # The engines to stop at the end.
@@ -25,7 +27,13 @@ usage: run.sh demo [docker|podman|podman-rootless]
                                  already, or else docker)
        run.sh test [arguments]   all tests: fast ones, documentation, then every engine; arguments go to the last
                                  `cargo nextest run`, for example: run.sh test -E 'test(/contract/)'
+<<<<<<< HEAD
        run.sh bench [name...]    measures against docker, docker compose and git; the tables are in target/bench
+=======
+       run.sh bench [name...]    measures against docker and docker compose; the table is target/bench/services.md
+       run.sh bench dashboard [name...]
+                                 the dashboard alone, against docker logs and oxker; its table is dashboard.md there
+>>>>>>> tui
        run.sh trixie             contract and sample session on newer engines, nested in a container
 
 TANUKI_KEEP_ENGINES=1            leaves the engines running that were started here
@@ -196,8 +204,33 @@ compose_plugin() {
     rm -rf "$apt"
 }
 
+# The dashboard is measured against another one, a program of its own: nothing of it is built into ours.
+bench_dashboard() {
+    local dir
+    dir=$(target)/bench
+    need_rust
+    need git:git cc:gcc setsid:util-linux
+    claim docker
+    set_up docker
+    if [ ! -x "$dir/oxker/bin/oxker" ]; then
+        say "installing oxker $OXKER (minutes, once)"
+        CARGO_TARGET_DIR=$dir/oxker/build cargo install --quiet --locked --root "$dir/oxker" --version "$OXKER" oxker </dev/null
+        rm -rf "$dir/oxker/build"
+    fi
+    say "building for release (minutes, the first time)"
+    cargo build --quiet --release --bin tanuki
+    TANUKI_BENCH_BINARY=$(target)/release/tanuki TANUKI_BENCH_OXKER=$dir/oxker/bin/oxker \
+        TANUKI_BENCH_REPORT=$dir/dashboard.md \
+        cargo bench --quiet --package tanuki-integration --bench dashboard -- "$@" </dev/null
+}
+
 run_bench() {
     local dir
+    if [ "${1:-}" = dashboard ]; then
+        shift
+        bench_dashboard "$@"
+        return
+    fi
     dir=$(target)/bench
     need_rust
     need curl:curl git:git cc:gcc
@@ -207,8 +240,14 @@ run_bench() {
     say "building for release (minutes, the first time)"
     cargo build --quiet --release --bin tanuki
     TANUKI_BENCH_BINARY=$(target)/release/tanuki TANUKI_BENCH_DOCKER_CONFIG=$dir/docker \
+<<<<<<< HEAD
         TANUKI_BENCH_REPORTS=$dir \
         cargo bench --quiet --package tanuki-integration --bench measure -- "$@" </dev/null
+=======
+        TANUKI_BENCH_REPORT=$dir/services.md \
+        cargo bench --quiet --package tanuki-integration --bench services -- "$@" </dev/null
+    [ $# -gt 0 ] || bench_dashboard
+>>>>>>> tui
 }
 
 run_trixie() {

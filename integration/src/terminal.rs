@@ -1,6 +1,6 @@
 //! A terminal to type into: a tmux session of the test's own.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::process::Command;
@@ -10,30 +10,27 @@ use crate::command::{self, Outcome};
 use crate::engines::Owner;
 use crate::project::Project;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
 
 /// A terminal of a known size with one shell in it. Ends when it is dropped.
 #[derive(Debug)]
 pub struct Terminal {
     socket: PathBuf,
+    owner: Option<Owner>,
 }
 
 impl Terminal {
-    /// A shell in `directory` with exactly these variables; `base` is where its socket goes.
-    pub async fn new(
-        base: &Path,
-        directory: &Path,
-        env: impl IntoIterator<Item = (&String, &String)>,
-    ) -> Self {
-        let terminal = Self { socket: base.join("tmux") };
+    /// A shell in a project, as its owner and with the variables of its commands.
+    pub async fn new(project: &Project) -> Self {
+        let terminal = Self { socket: project.base().join("tmux"), owner: project.owner };
         let mut words = vec!["env".to_owned(), "-i".to_owned(), "TERM=screen-256color".to_owned()];
-        words.extend(env.into_iter().map(|(key, value)| format!("{key}={value}")));
+        words.extend(project.env.iter().map(|(key, value)| format!("{key}={value}")));
         words.extend(["PS1=ready$ ", "bash", "--norc", "--noprofile"].map(ToOwned::to_owned));
         let quoted: Vec<String> =
             words.iter().map(|word| format!("'{}'", word.replace('\'', r"'\''"))).collect();
         let shell = quoted.join(" ");
-        let directory = directory.display().to_string();
+        let directory = project.root.display().to_string();
         let args = [
             "-f",
             "/dev/null",
@@ -108,7 +105,10 @@ impl Terminal {
 
     async fn tmux(&self, args: &[&str]) -> Outcome {
         let mut tmux = Command::new("tmux");
-        tmux.arg("-S").arg(&self.socket).args(args).env_remove("TMUX");
+        tmux.arg("-S").arg(&self.socket).args(args).current_dir("/").env_remove("TMUX");
+        if let Some(owner) = self.owner {
+            tmux.uid(owner.uid).gid(owner.gid);
+        }
         command::run(tmux, None, PATIENCE).await
     }
 }
@@ -116,7 +116,11 @@ impl Terminal {
 impl Drop for Terminal {
     fn drop(&mut self) {
         let mut tmux = std::process::Command::new("tmux");
-        tmux.arg("-S").arg(&self.socket).arg("kill-server");
+        tmux.arg("-S").arg(&self.socket).arg("kill-server").current_dir("/");
+        if let Some(owner) = self.owner {
+            std::os::unix::process::CommandExt::gid(&mut tmux, owner.gid);
+            std::os::unix::process::CommandExt::uid(&mut tmux, owner.uid);
+        }
         tmux.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
         // Gone already is as good.
         let _ended = tmux.status();

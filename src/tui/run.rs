@@ -222,7 +222,10 @@ impl Dashboard {
                         self.typed = true;
                         Event::Key(key)
                     }
-                    Some(Ok(Input::Paste(text))) => Event::Paste(text),
+                    Some(Ok(Input::Paste(text))) => {
+                        self.typed = true;
+                        Event::Paste(text)
+                    }
                     Some(Ok(Input::Resize(columns, rows))) => Event::Resized(columns, rows),
                     Some(Ok(_)) => continue,
                     Some(Err(error)) => return Err(error.into()),

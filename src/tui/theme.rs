@@ -54,7 +54,10 @@ impl Theme {
             Tone::Strong => plain.add_modifier(Modifier::BOLD),
             Tone::Accent => coloured(busy).add_modifier(Modifier::BOLD),
             Tone::Found => plain.add_modifier(Modifier::REVERSED | Modifier::BOLD),
-            Tone::Selected => plain.add_modifier(Modifier::REVERSED),
+            // One bar, whatever is in it: reversed, every colour would be a background of its own.
+            Tone::Selected => {
+                plain.fg(Color::Reset).add_modifier(Modifier::REVERSED).remove_modifier(Modifier::DIM)
+            }
         }
     }
 }

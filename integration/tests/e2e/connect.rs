@@ -9,7 +9,7 @@ on_every_engine!(connect_works_on_a_terminal, connect_works_in_a_pipe);
 async fn connect_works_on_a_terminal(engine: Engine) {
     let project = Project::new(engine, POSTGRES).await;
     let _started = project.start().await;
-    let terminal = Terminal::new(project.base(), &project.root, &project.env).await;
+    let terminal = Terminal::new(&project).await;
     terminal.line(&format!("{} service connect postgres", binary().display())).await;
     let _prompt = terminal.until("psql's prompt", |screen| screen.contains("tanuki_dev=#")).await;
 

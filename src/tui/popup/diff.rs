@@ -30,6 +30,18 @@ enum Content {
     Patch { lines: Vec<Box<str>>, files: Vec<File> },
 }
 
+impl Content {
+    /// Rows there are to scroll through: as many as bring the last file to the top of the screen, at least.
+    fn rows(&self, height: usize) -> usize {
+        match self {
+            Self::Patch { lines, files } => {
+                lines.len().max(files.last().map_or(0, |file| file.line) + height)
+            }
+            Self::Coming | Self::Failed(_) => 1,
+        }
+    }
+}
+
 /// A file of a patch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct File {
@@ -68,10 +80,11 @@ impl Diff {
 
     /// Moves; whether it stays open.
     pub(super) fn act(&mut self, action: Action, height: usize) -> bool {
-        let (total, starts): (usize, Vec<usize>) = match &self.content {
-            Content::Patch { lines, files } => (lines.len(), files.iter().map(|file| file.line).collect()),
-            Content::Coming | Content::Failed(_) => (1, Vec::new()),
+        let starts: Vec<usize> = match &self.content {
+            Content::Patch { files, .. } => files.iter().map(|file| file.line).collect(),
+            Content::Coming | Content::Failed(_) => Vec::new(),
         };
+        let total = self.content.rows(height);
         let top = self.scroll.top(total, height);
         match action {
             Action::Left => self.left = self.left.saturating_sub(8),
@@ -137,7 +150,7 @@ pub(super) fn draw(diff: &Diff, state: &State, area: Rect, frame: &mut Frame<'_>
             shown.push(Line::styled("nothing has changed", state.theme.style(Tone::Faint)));
         }
         Content::Patch { lines, files } => {
-            let top = diff.scroll.top(lines.len(), height);
+            let top = diff.scroll.top(diff.content.rows(height), height);
             if let Some((at, file)) = files.iter().enumerate().rfind(|(_, file)| file.line <= top) {
                 let File { name, added, removed, .. } = file;
                 title.push_str(&format!(" · {}/{} {name} +{added} -{removed}", at + 1, files.len()));

@@ -3,3 +3,4 @@
 mod properties;
 mod scene;
 mod screens;
+mod sizes;
