@@ -18,7 +18,8 @@ impl Agents {
     pub(super) fn traces(&self, world: &World) -> Vec<String> {
         let mut names: Vec<String> = world.containers.keys().cloned().collect();
         if let Ok(entries) = std::fs::read_dir(&self.deps.layout.workspaces) {
-            let directories = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+            let directories =
+                entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
             names.extend(directories.filter_map(|entry| entry.file_name().into_string().ok()));
         }
         names.retain(|name| check_agent_name(name).is_ok());

@@ -20,8 +20,8 @@ use super::runs::Runs;
 use crate::controller::{Clock, Kind, Next, PassError, Publisher, Wake, Waker};
 use crate::git::{GitError, ProjectGit, Repository};
 use crate::model::{
-    AgentSettings, AgentSpec, AgentState, ConditionStatus, EventType, LabelKey, Names, ObjectKind,
-    Rejected, ServiceSpec, Snapshot, Time,
+    AgentSettings, AgentSpec, AgentState, ConditionStatus, EventType, LabelKey, Names, ObjectKind, Rejected,
+    ServiceSpec, Snapshot, Time,
 };
 use crate::services::spec::Owner;
 use crate::services::{record_event, set_condition};
@@ -291,11 +291,11 @@ impl Agents {
     /// What is asked once.
     pub(super) async fn facts(&self) -> Result<Facts, FactsError> {
         let asked = self.facts.get_or_try_init(|| async {
-            let info = self.deps.runtime.info().await.map_err(|error| FactsError::Other(error.to_string()))?;
+            let info =
+                self.deps.runtime.info().await.map_err(|error| FactsError::Other(error.to_string()))?;
             let root = &self.deps.layout.root;
-            let identity = layout::identity(root, &info).map_err(|error| {
-                FactsError::Other(format!("cannot look at {}: {error}", root.display()))
-            })?;
+            let identity = layout::identity(root, &info)
+                .map_err(|error| FactsError::Other(format!("cannot look at {}: {error}", root.display())))?;
             let state_dir = self.deps.layout.state.parent().unwrap_or(root);
             let git = match &self.git {
                 Some(git) => Arc::clone(git),
@@ -366,7 +366,9 @@ impl Agents {
         };
         let plan = plan::plan(&wanted, &seen);
         self.publish(row, &saved, &plan, world).await?;
-        let (acted, failed) = self.execute(row, &renewed, &facts, &wanted, &plan).await?;
+        let (acted, failed) = self
+            .execute(row, &renewed, &facts, &wanted, &plan, seen.container.map(|seen| seen.id.as_str()))
+            .await?;
         Ok(Passed { acted, failed, plan })
     }
 

@@ -49,7 +49,9 @@ async fn mend(agents: &Agents) {
 fn tell(agents: &Agents, Mended { branch, outcome }: &Mended) {
     let (reason, message) = match outcome {
         Outcome::Whole | Outcome::Busy => return,
-        Outcome::Finished => ("MergeFinished", format!("a merge into {branch} was cut off; it is finished now")),
+        Outcome::Finished => {
+            ("MergeFinished", format!("a merge into {branch} was cut off; it is finished now"))
+        }
         Outcome::TakenBack(files) => (
             "MergeTakenBack",
             format!(

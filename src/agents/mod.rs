@@ -40,6 +40,6 @@ mod status;
 pub use ground::{Ground, Ready};
 pub use kind::{Agents, Deps, Key};
 pub use layout::{Layout, hide};
-pub use mend::mend_merges;
 pub use look::{LookError, Looked, Sight, look};
+pub use mend::mend_merges;
 pub use services::follow_services;

@@ -103,7 +103,8 @@ impl Repository {
         let changed = self.changed_paths(old, new).await?;
         let paths: BTreeSet<&str> = changed.iter().map(|(_, path)| path.as_str()).collect();
         let differs = async |from: &str| -> Result<bool, GitError> {
-            let git = Git::new("diff-index").args(["--cached", "--no-renames", "--name-only", "-z", from, "--"]);
+            let git =
+                Git::new("diff-index").args(["--cached", "--no-renames", "--name-only", "-z", from, "--"]);
             let fields = git.within(checkout).run().await?.fields();
             Ok(fields.iter().any(|path| paths.contains(path.as_str())))
         };
@@ -158,7 +159,8 @@ impl Repository {
                 input.extend_from_slice(path.as_bytes());
                 input.push(0);
             }
-            let git = Git::new("checkout-index").args(["--force", "--quiet", "-z", "--stdin"]).within(checkout);
+            let git =
+                Git::new("checkout-index").args(["--force", "--quiet", "-z", "--stdin"]).within(checkout);
             self.without_filters(git).await?.stdin(input).run().await?;
         }
         Git::new("update-index").args(["-q", "--refresh"]).within(checkout).output().await?;

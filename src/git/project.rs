@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 
 use super::{
-    Base, Diff, GitError, Head, Made, Mended, Merged, Merging, Rescue, Repository, Transport, Undone,
+    Base, Diff, GitError, Head, Made, Mended, Merged, Merging, Repository, Rescue, Transport, Undone,
 };
 use crate::model::{DiffFormat, Time};
 

@@ -132,8 +132,7 @@ impl Store {
 
     /// Looks whether all of the file can be read.
     fn whole(self) -> Result<Self, StoreError> {
-        let said: String =
-            self.lock().pragma_query_value(None, "quick_check", |row| row.get(0))?;
+        let said: String = self.lock().pragma_query_value(None, "quick_check", |row| row.get(0))?;
         if said == "ok" { Ok(self) } else { Err(StoreError::Broken(said)) }
     }
 
@@ -470,7 +469,9 @@ mod tests {
         // No database at all; one whose pages are somebody else's; one that was cut off.
         let mut overwritten = whole.clone();
         overwritten[4096..40_960].fill(0x5a);
-        for (at, broken) in [b"junk".repeat(5000), overwritten, whole[..whole.len() / 2].to_vec()].iter().enumerate() {
+        for (at, broken) in
+            [b"junk".repeat(5000), overwritten, whole[..whole.len() / 2].to_vec()].iter().enumerate()
+        {
             std::fs::write(&path, broken).unwrap();
             let (store, aside) = Store::open_or_renew(&path, Time(8 + at as u64)).unwrap();
             let (aside, why) = aside.expect("a broken file was taken for a whole one");

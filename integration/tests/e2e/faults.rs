@@ -177,7 +177,10 @@ async fn a_disk_without_room_leaves_nothing(engine: Engine) {
     let filled = std::fs::write(project.root.join(".tanuki/full"), "x".repeat(2 << 20));
     assert!(filled.is_err(), "the disk is not full");
     let refused = project.tanuki(&["spawn", "api"]).await.code(1);
-    assert!(refused.stderr.contains("No space left on device") || refused.stderr.contains("disk is full"), "{refused}");
+    assert!(
+        refused.stderr.contains("No space left on device") || refused.stderr.contains("disk is full"),
+        "{refused}"
+    );
     drop(disk);
     let _made = project.spawn("api").await;
     let _whole = project.inside("api", "git status --porcelain && test -s large.txt").await.ok();
@@ -204,8 +207,16 @@ async fn agents_are_found_again_without_the_state(engine: Engine) {
         }
         // A look is enough: whoever asks finds them.
         let api = project.until_agent("api", "found again", SOON, |agent| agent["state"] == "idle").await;
-        assert_eq!((&api["container_id"], &api["branch"]), (&container, &"tanuki/api".into()), "{lost}: {api:#}");
-        assert_eq!((&api["role"], &api["base"]), (&"backend".into(), &"refs/heads/main".into()), "{lost}: {api:#}");
+        assert_eq!(
+            (&api["container_id"], &api["branch"]),
+            (&container, &"tanuki/api".into()),
+            "{lost}: {api:#}"
+        );
+        assert_eq!(
+            (&api["role"], &api["base"]),
+            (&"backend".into(), &"refs/heads/main".into()),
+            "{lost}: {api:#}"
+        );
         let web = project.until_agent("web", "found again", SOON, |agent| agent["state"] == "stopped").await;
         assert_eq!(web["role"], "backend", "{lost}: {web:#}");
         assert_eq!(project.objects().await.containers.len(), 2, "{lost}");

@@ -318,7 +318,11 @@ impl ContainerRuntime for Podman {
             Endpoint::Unix(socket) => Some(socket.as_path()),
             _ => None,
         };
-        let turn = if spec.keep_id && engine.rootless { self.keep_id.take(socket).await.map(Some) } else { Some(None) };
+        let turn = if spec.keep_id && engine.rootless {
+            self.keep_id.take(socket).await.map(Some)
+        } else {
+            Some(None)
+        };
         let Some(_turn) = turn else {
             let detail = "another process has been creating a container for minutes".to_owned();
             return refuse(ErrorKind::Timeout, detail);

@@ -86,10 +86,12 @@ async fn without_their_store_agents_are_found_again_as_they_were() {
     // What no container tells of is told by git.
     let web = (&rows[2].spec.branch, &rows[2].spec.base, &rows[2].spec.base_commit);
     assert_eq!(web, (&specs[2].branch, &specs[2].base, &specs[2].base_commit));
-    controller.until("they are as before", |now| {
-        let states = now.agents.values().map(|agent| agent.state);
-        states.eq([AgentState::Idle, AgentState::Stopped, AgentState::Stopped])
-    }).await;
+    controller
+        .until("they are as before", |now| {
+            let states = now.agents.values().map(|agent| agent.state);
+            states.eq([AgentState::Idle, AgentState::Stopped, AgentState::Stopped])
+        })
+        .await;
     assert!(lab.root().join(".tanuki/workspaces/notes").is_dir());
     controller.ask(Request::AgentStart { names: Vec::new() }).await.unwrap();
     assert_eq!(lab.containers(), ["tanuki-agent-api", "tanuki-agent-ops", "tanuki-agent-web"]);

@@ -102,7 +102,10 @@ async fn what_is_neither_as_before_nor_as_after_is_left_to_the_user_and_merges_w
     let merging = Merging { branch: "work", head: &new, target, method: MergeMethod::Merge, message: None };
     let merged = repository.compute_merge(&merging).await.unwrap();
     let refused = repository.land("api", &merged).await.unwrap_err();
-    assert!(matches!(&refused, GitError::CheckedOut { reason, .. } if reason.contains("cut off")), "{refused}");
+    assert!(
+        matches!(&refused, GitError::CheckedOut { reason, .. } if reason.contains("cut off")),
+        "{refused}"
+    );
     // Once it is in order, the next merge finds that by itself.
     fs::remove_file(yard.root().join("new/two.txt")).unwrap();
     repository.land("api", &merged).await.unwrap();
@@ -166,10 +169,16 @@ async fn a_merge_whose_git_is_killed_with_its_controller_is_never_left_half_done
     drop(landing.await);
     let next = yard.open().await;
     let outcomes = next.mend_moves().await.unwrap();
-    assert!(outcomes.iter().all(|mended| !matches!(mended.outcome, Outcome::Busy | Outcome::Stuck(_))), "{outcomes:?}");
+    assert!(
+        outcomes.iter().all(|mended| !matches!(mended.outcome, Outcome::Busy | Outcome::Stuck(_))),
+        "{outcomes:?}"
+    );
     let at = yard.head("main");
     assert!(at == old || at == new, "{outcomes:?}");
     assert_eq!((status(&yard), moving(&yard)), (String::new(), String::new()), "{outcomes:?}");
-    assert_eq!(git_in(&yard.root(), &["ls-files", "many"]).lines().count(), if at == old { 1500 } else { 3000 });
+    assert_eq!(
+        git_in(&yard.root(), &["ls-files", "many"]).lines().count(),
+        if at == old { 1500 } else { 3000 }
+    );
     assert!(!lock.exists());
 }

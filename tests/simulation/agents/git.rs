@@ -163,10 +163,8 @@ impl ProjectGit for FakeGit {
     }
 
     async fn resolve_base(&self, _name: Option<&str>) -> Result<Base, GitError> {
-        self.call(|repository| {
-            Ok(Base { reference: MAIN.to_owned(), commit: repository.refs[MAIN].clone() })
-        })
-        .await
+        self.call(|repository| Ok(Base { reference: MAIN.to_owned(), commit: repository.refs[MAIN].clone() }))
+            .await
     }
 
     async fn commit(&self, reference: &str) -> Result<Option<String>, GitError> {
@@ -256,7 +254,8 @@ impl ProjectGit for FakeGit {
         let commit = self
             .call(|repository| {
                 let offered = repository.offered.get(place.trim_end_matches("/git")).cloned();
-                let offered = offered.ok_or_else(|| GitError::Nothing { what: "nothing is saved".to_owned() })?;
+                let offered =
+                    offered.ok_or_else(|| GitError::Nothing { what: "nothing is saved".to_owned() })?;
                 Ok(repository.add(offered))
             })
             .await?;
@@ -292,7 +291,8 @@ impl ProjectGit for FakeGit {
     }
 
     async fn rescued_head(&self, rescue: &Rescue) -> Result<String, GitError> {
-        self.call(|repository| Ok(repository.commits[&rescue.commit].parent.clone().unwrap_or_default())).await
+        self.call(|repository| Ok(repository.commits[&rescue.commit].parent.clone().unwrap_or_default()))
+            .await
     }
 
     async fn restore_rescue(

@@ -53,7 +53,8 @@ impl Inside {
         let (inside, engine) = (self.clone(), engine.clone());
         FakeImage {
             pull_time: Duration::from_secs(2),
-            ..FakeImage::default().with_program("sh", Program::new(move |spec| inside.run(&engine, spec, has_git)))
+            ..FakeImage::default()
+                .with_program("sh", Program::new(move |spec| inside.run(&engine, spec, has_git)))
         }
     }
 
@@ -137,7 +138,10 @@ impl Inside {
         }
         if script.contains("TANUKI_RUN=$id") {
             let state = self.state.lock().unwrap();
-            return said(i64::from(!state.processes.iter().any(|process| process.run == words[0])), String::new());
+            return said(
+                i64::from(!state.processes.iter().any(|process| process.run == words[0])),
+                String::new(),
+            );
         }
         if script.contains("tanuki-rescue.*) rm") {
             return said(0, String::new());

@@ -9,9 +9,9 @@ use tanuki::store::{AgentRow, Stage};
 use tanuki_runtimes::testing::FakeRuntime;
 use tanuki_runtimes::{Container, ContainerState};
 
+use super::action::AGENTS;
 use super::git;
 use super::inside::Inside;
-use super::action::AGENTS;
 use super::world::{Sim, owner};
 
 /// Everything is listed every half minute, and what lists do not tell is asked for.
@@ -58,7 +58,11 @@ pub(crate) fn wrong(sim: &Sim) -> Vec<String> {
         .collect();
     let snapshot = sim.snapshot();
     if snapshot.agents.keys().ne(rows.keys()) {
-        wrong.push(format!("the snapshot tells of {:?}, the store of {:?}", snapshot.agents.keys(), rows.keys()));
+        wrong.push(format!(
+            "the snapshot tells of {:?}, the store of {:?}",
+            snapshot.agents.keys(),
+            rows.keys()
+        ));
     }
     for container in &containers {
         let name = container.labels.get(LabelKey::NAME).unwrap_or_default();

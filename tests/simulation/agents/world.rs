@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use tanuki::agents::runs::{self, Runs};
 use tanuki::agents::{Agents, Deps, Ground, Layout};
 use tanuki::controller::{Options, Publisher, TokioClock, Waker, run};
@@ -18,7 +19,6 @@ use tanuki::store::Store;
 use tanuki_runtimes::ContainerRuntime as _;
 use tanuki_runtimes::EventFilter;
 use tanuki_runtimes::testing::{FakeImage, FakeRuntime, FaultPlan, Faulty};
-use futures_util::StreamExt as _;
 use tempfile::TempDir;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep};
@@ -138,7 +138,10 @@ impl Sim {
     }
 
     /// The kind, over a connection of its own.
-    pub(crate) fn agents(&self, connection: &Faulty<FakeRuntime>) -> (Arc<Agents>, Publisher<Snapshot>, Waker<tanuki::agents::Key>) {
+    pub(crate) fn agents(
+        &self,
+        connection: &Faulty<FakeRuntime>,
+    ) -> (Arc<Agents>, Publisher<Snapshot>, Waker<tanuki::agents::Key>) {
         let publisher = Publisher::new(first_snapshot());
         let waker = Waker::default();
         let deps = Deps {
@@ -177,7 +180,8 @@ impl Sim {
         let follower = tokio::spawn(follow(connection.clone(), Arc::clone(&agents), Arc::clone(&runs)));
         runs.recover().unwrap();
         let requests = JoinSet::new();
-        self.controller = Some(Controller { agents, runs, publisher, connection, shutdown, run, follower, requests });
+        self.controller =
+            Some(Controller { agents, runs, publisher, connection, shutdown, run, follower, requests });
     }
 
     /// The controller's process ends where it stands.
@@ -286,7 +290,11 @@ impl Sim {
         let mended = Instant::now();
         let mut right_since = None;
         loop {
-            let wrong = if self.is_asking() { vec!["a request is not answered".to_owned()] } else { properties::wrong(self) };
+            let wrong = if self.is_asking() {
+                vec!["a request is not answered".to_owned()]
+            } else {
+                properties::wrong(self)
+            };
             if wrong.is_empty() {
                 let since = *right_since.get_or_insert_with(Instant::now);
                 if since.elapsed() >= LOOKS_RIGHT_FOR {
@@ -296,7 +304,7 @@ impl Sim {
                 right_since = None;
                 assert!(mended.elapsed() < CONVERGES_WITHIN, "does not converge: {wrong:#?}");
             }
-            sleep(Duration::from_millis(500)).await;
+            sleep(Duration::from_secs(1)).await;
         }
         let (writes, calls) = (self.engine.writes().len(), self.calls());
         sleep(stays_for).await;
@@ -304,7 +312,8 @@ impl Sim {
         assert!(wrong.is_empty(), "does not stay as it should be: {wrong:#?}");
         let further = &self.engine.writes()[writes..];
         assert!(further.is_empty(), "writes though all is as it should be: {further:#?}");
-        let (idle, most) = (self.calls() - calls, properties::CALLS_PER_IDLE_MINUTE * (stays_for.as_secs() + 5) / 60 + 3);
+        let (idle, most) =
+            (self.calls() - calls, properties::CALLS_PER_IDLE_MINUTE * (stays_for.as_secs() + 5) / 60 + 3);
         assert!(idle <= most, "{idle} calls in {stays_for:?} of quiet: {:?}", self.engine.calls());
         self.check();
     }
@@ -347,7 +356,9 @@ fn told(request: &str, answer: &Result<Accepted, Rejected>) -> String {
 /// The engine's events, for who must hear of them; listed again whenever the stream ends.
 async fn follow(connection: Faulty<FakeRuntime>, agents: Arc<Agents>, runs: Arc<Runs>) {
     loop {
-        if let Ok(mut events) = connection.events(&EventFilter { labels: owner().labels(), since: None }).await {
+        if let Ok(mut events) =
+            connection.events(&EventFilter { labels: owner().labels(), since: None }).await
+        {
             agents.on_event(None);
             runs.on_event(None);
             while let Some(Ok(event)) = events.next().await {
@@ -368,7 +379,7 @@ async fn watch(engine: FakeRuntime, inside: Inside, breaches: Arc<Mutex<Vec<Stri
             breaches.lock().unwrap().extend(found);
             return;
         }
-        sleep(Duration::from_millis(250)).await;
+        sleep(Duration::from_millis(500)).await;
     }
 }
 
