@@ -27,13 +27,9 @@ usage: run.sh demo [docker|podman|podman-rootless]
                                  already, or else docker)
        run.sh test [arguments]   all tests: fast ones, documentation, then every engine; arguments go to the last
                                  `cargo nextest run`, for example: run.sh test -E 'test(/contract/)'
-<<<<<<< HEAD
        run.sh bench [name...]    measures against docker, docker compose and git; the tables are in target/bench
-=======
-       run.sh bench [name...]    measures against docker and docker compose; the table is target/bench/services.md
        run.sh bench dashboard [name...]
                                  the dashboard alone, against docker logs and oxker; its table is dashboard.md there
->>>>>>> tui
        run.sh trixie             contract and sample session on newer engines, nested in a container
 
 TANUKI_KEEP_ENGINES=1            leaves the engines running that were started here
@@ -240,14 +236,9 @@ run_bench() {
     say "building for release (minutes, the first time)"
     cargo build --quiet --release --bin tanuki
     TANUKI_BENCH_BINARY=$(target)/release/tanuki TANUKI_BENCH_DOCKER_CONFIG=$dir/docker \
-<<<<<<< HEAD
         TANUKI_BENCH_REPORTS=$dir \
         cargo bench --quiet --package tanuki-integration --bench measure -- "$@" </dev/null
-=======
-        TANUKI_BENCH_REPORT=$dir/services.md \
-        cargo bench --quiet --package tanuki-integration --bench services -- "$@" </dev/null
     [ $# -gt 0 ] || bench_dashboard
->>>>>>> tui
 }
 
 run_trixie() {

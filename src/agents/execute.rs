@@ -24,7 +24,8 @@ pub(super) enum StepError {
 }
 
 impl Agents {
-    /// Carries out the plan. Whether anything was done, and what failed for good.
+    /// Carries out the plan. `container` is the id of the one that was seen. Whether anything was done, and what failed
+    /// for good.
     pub(super) async fn execute(
         &self,
         row: &AgentRow,
@@ -32,8 +33,10 @@ impl Agents {
         facts: &Facts,
         wanted: &Wanted,
         plan: &Plan,
+        container: Option<&str>,
     ) -> Result<(bool, Option<String>), PassError> {
         let name = &row.spec.name;
+        let mut container = container.map(ToOwned::to_owned);
         let object = format!("agent/{name}");
         // A container that is made now may follow the configuration as it is now.
         let mut spec = &row.spec;
@@ -43,9 +46,12 @@ impl Agents {
                 Action::EnsureNetwork => self.ensure_network().await,
                 Action::Create => {
                     spec = renewed;
-                    self.create(row, renewed, facts).await
+                    self.create(row, renewed, facts).await.map(|id| container = Some(id))
                 }
-                Action::Start => self.start(spec).await,
+                Action::Start => match &container {
+                    Some(id) => self.start(spec, id).await,
+                    None => Err(StepError::Retry("there is no container to start".to_owned())),
+                },
                 Action::Stop { id } => self.stop(id, Duration::from_millis(wanted.grace_ms)).await,
                 Action::Remove { id } => self.remove_container(name, id).await,
                 Action::RemoveBranch => self.remove_branch(row, facts).await,
@@ -96,13 +102,13 @@ impl Agents {
         self.deps.runtime.ensure_network(&network).await.map(drop).map_err(|error| self.explain(&error, ""))
     }
 
-    /// Makes the container, and writes down that it is this agent's.
+    /// Makes the container, and writes down that it is this agent's. Its id.
     pub(super) async fn create(
         &self,
         row: &AgentRow,
         spec: &AgentSpec,
         facts: &Facts,
-    ) -> Result<(), StepError> {
+    ) -> Result<String, StepError> {
         let name = &spec.name;
         let settings = self.current_settings();
         if *spec != row.spec {
@@ -122,14 +128,15 @@ impl Agents {
                 _ => self.explain(&error, name),
             })?;
         }
-        self.remember(name, |saved| saved.container = Some(id)).map_err(StepError::Retry)
+        self.remember(name, |saved| saved.container = Some(id.clone())).map_err(StepError::Retry)?;
+        Ok(id)
     }
 
-    /// Starts the container by its name: it was made here, or seen as this agent's.
-    pub(super) async fn start(&self, spec: &AgentSpec) -> Result<(), StepError> {
+    /// Starts the container that was made here or seen as this agent's. By its id: when an engine gets to it late, the
+    /// name may be somebody else's.
+    pub(super) async fn start(&self, spec: &AgentSpec, id: &str) -> Result<(), StepError> {
         self.with_record(&spec.name, |record| record.started = None);
-        let container = self.deps.names.agent(&spec.name);
-        let started = self.deps.runtime.start(&container).await;
+        let started = self.deps.runtime.start(id).await;
         started.map_err(|error| match (self.explain(&error, &spec.name), &error.kind) {
             // Programs that are not there are told in each engine's own way.
             (StepError::Final(message), ErrorKind::Invalid | ErrorKind::Other) => {

@@ -369,7 +369,9 @@ impl Agents {
         };
         let plan = plan::plan(&wanted, &seen);
         self.publish(row, &saved, &plan, world).await?;
-        let (acted, failed) = self.execute(row, &renewed, &facts, &wanted, &plan).await?;
+        let (acted, failed) = self
+            .execute(row, &renewed, &facts, &wanted, &plan, seen.container.map(|seen| seen.id.as_str()))
+            .await?;
         Ok(Passed { acted, failed, plan })
     }
 

@@ -262,14 +262,19 @@ impl Agents {
             }
         };
         self.ensure_network().await.map_err(step)?;
-        self.create(&row, spec, facts).await.map_err(step)?;
-        self.start(spec).await.map_err(step)?;
-        warnings.extend(self.check(spec, facts).await?);
+        let container = self.create(&row, spec, facts).await.map_err(step)?;
+        self.start(spec, &container).await.map_err(step)?;
+        warnings.extend(self.check(spec, &container, facts).await?);
         Ok(warnings)
     }
 
     /// Looks into a new container: is there what every agent needs?
-    async fn check(&self, spec: &AgentSpec, facts: &Facts) -> Result<Option<String>, Rejected> {
+    async fn check(
+        &self,
+        spec: &AgentSpec,
+        container: &str,
+        facts: &Facts,
+    ) -> Result<Option<String>, Rejected> {
         let settings = self.current_settings();
         let program = settings.adapters.get(&spec.adapter).map_or("", |adapter| match adapter.kind {
             AdapterKind::Claude => "claude",
@@ -285,8 +290,7 @@ impl Agents {
             timeout: Some(CHECK),
             ..ExecSpec::default()
         };
-        let container = self.deps.names.agent(&spec.name);
-        let looked = self.deps.runtime.exec(&container, &exec).await;
+        let looked = self.deps.runtime.exec(container, &exec).await;
         let output = looked.map_err(|error| Rejected::Failed { message: error.to_string() })?;
         let invalid = |message: String, hint: &str| Err(Rejected::Invalid { message, hint: hint.to_owned() });
         match output.exit_code {

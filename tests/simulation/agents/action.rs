@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use tanuki::model::{Request, Spawn};
-use tanuki::store::Store;
+use tanuki::store::{Stage, Store};
 use tanuki_runtimes::ContainerSpec;
 use tokio::time::sleep;
 
@@ -135,8 +135,10 @@ impl Action {
             Self::Run(agent, seconds, code) => sim.ask_run(AGENTS[agent], seconds, code),
             Self::EndRun(agent) => sim.ask_end(Some(AGENTS[agent]), None),
             Self::Work(agent) => {
-                // Nobody works in a workspace while it is taken away: what comes after it was saved is not.
+                // Nobody works in a workspace while it is made or taken away: what comes after it was saved is not.
+                let row = sim.store.agent(AGENTS[agent]).unwrap();
                 if !sim.is_asking()
+                    && row.is_some_and(|row| row.stage == Stage::Made)
                     && let Some(piece) = sim.inside.work(AGENTS[agent])
                 {
                     sim.precious.entry(AGENTS[agent].to_owned()).or_default().insert(piece);

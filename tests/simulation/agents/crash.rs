@@ -57,11 +57,11 @@ fn run(before: &[Action], request: &Request, polls: usize, then: &dyn Fn(&Sim, b
         connection.sever();
 
         sim.start_controller();
-        sim.settle(Duration::from_secs(40)).await;
+        sim.settle(Duration::from_secs(35)).await;
         then(&sim, done);
         // Nothing of it stands in the way of another try.
         sim.ask(request.clone());
-        sim.settle(Duration::from_secs(40)).await;
+        sim.settle(Duration::from_secs(1)).await;
         sim.end_controller().await;
         sim.check();
         done

@@ -304,7 +304,7 @@ impl Sim {
                 right_since = None;
                 assert!(mended.elapsed() < CONVERGES_WITHIN, "does not converge: {wrong:#?}");
             }
-            sleep(Duration::from_millis(500)).await;
+            sleep(Duration::from_secs(1)).await;
         }
         let (writes, calls) = (self.engine.writes().len(), self.calls());
         sleep(stays_for).await;
@@ -379,7 +379,7 @@ async fn watch(engine: FakeRuntime, inside: Inside, breaches: Arc<Mutex<Vec<Stri
             breaches.lock().unwrap().extend(found);
             return;
         }
-        sleep(Duration::from_millis(250)).await;
+        sleep(Duration::from_millis(500)).await;
     }
 }
 
