@@ -35,7 +35,7 @@ async fn a_run_that_waits_for_a_person_is_told_of(engine: Engine) {
     let _begun = project.tanuki(&["run", "api", "--detach", script]).await.ok();
     let agent = project.until_agent("api", "waiting", SOON, waits("which colour?")).await;
     let condition =
-        agent["conditions"].as_array().unwrap().iter().find(|one| one["kind"] == "WaitingForPerson");
+        agent["conditions"].as_array().unwrap().iter().find(|one| one["type"] == "WaitingForPerson");
     assert_eq!(condition.map(|condition| &condition["status"]), Some(&"True".into()), "{agent:#}");
     let _listed = project.tanuki(&["list"]).await.ok().says("waits for a person: which colour?");
     let _shown = project.tanuki(&["status", "api"]).await.ok().says("a person: which colour?");
@@ -57,7 +57,7 @@ async fn a_run_that_waits_for_a_person_is_told_of(engine: Engine) {
 }
 
 async fn a_permission_that_claude_asks_for_is_told_of(engine: Engine) {
-    let roles = "roles: { careful: { allowed_tools: [Read] } }\n";
+    let roles = "roles: { careful: { allowed_tools: [Read, 'Bash(git:*)'] } }\n";
     let config = format!("services:\n{}{roles}", model_service());
     let mut project = Project::with_agents(engine, &config, &[("a.txt", "a\n")]).await;
     project.env.insert("ANTHROPIC_BASE_URL".to_owned(), "http://model:8080".to_owned());
@@ -89,12 +89,19 @@ async fn a_permission_that_claude_asks_for_is_told_of(engine: Engine) {
     let denied = project.tanuki(&["run", "api", "STUB: run touch denied"]).await.code(1);
     let _told = denied.says("denied");
     let events = project.tanuki(&["events"]).await.ok().never_says("touch denied");
-    assert_eq!(events.stdout.matches("WaitsForPerson").count(), 2, "{events}");
+    assert_eq!(events.stdout.matches("permission to use Bash").count(), 2, "{events}");
 
     // A shell has a prompt that names the agent, whether the image knows the user or not.
     terminal.line(&format!("clear; {} attach api", binary().display())).await;
     let shown = terminal.until("a prompt", |screen| screen.contains("/workspace$")).await;
     assert!(!shown.contains("I have no name"), "{shown}");
+    // Whatever was started from it, it waits no longer than the shell is there.
+    terminal.line("echo by hand >$TANUKI_WAITING").await;
+    project.until_agent("api", "waiting by hand", SOON, waits("by hand")).await;
+    terminal.line("exit 7").await;
+    project.until_agent("api", "over", SOON, goes_on).await;
+    terminal.line("echo ended with $?").await;
+    let _code = terminal.until("the exit code", |screen| screen.contains("ended with 7")).await;
 }
 
 async fn work_that_is_not_committed_is_told_of(engine: Engine) {
@@ -113,7 +120,7 @@ async fn work_that_is_not_committed_is_told_of(engine: Engine) {
     let refused = project.tanuki(&["remove", "api", "--yes"]).await.code(1).says("c.txt");
     let _told = refused.says("tanuki attach api").never_says("brings it over");
     let _merged = project.tanuki(&["merge", "api"]).await.ok().says("not committed").says("c.txt");
-    assert_eq!(project.git_says(&["ls-files"]).await, "a.txt\nb.txt");
+    assert_eq!(project.git_says(&["ls-files", "*.txt"]).await, "a.txt\nb.txt");
 
     // Somebody who writes there without Tanuki is seen by whoever asks for this agent, or for what it changed.
     std::fs::remove_file(project.workspace("api").join("c.txt")).unwrap();

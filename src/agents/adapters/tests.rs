@@ -328,6 +328,35 @@ fn what_was_too_long_to_read_is_no_success() {
     assert_eq!(of(&format!("{ran}\n{long}{short}{done}\n")).failure, None);
 }
 
+#[test]
+fn turns_are_counted_where_there_is_no_limit_of_its_own() {
+    let is_over = |kind, events: &[String], most| {
+        let mut reader = Reader::new(kind);
+        reader.stdout(format!("{}\n", events.join("\n")).as_bytes(), &mut Vec::new());
+        reader.is_over(most)
+    };
+    let item = |event: &str, id: &str| {
+        format!(r#"{{"type":"item.{event}","item":{{"id":"{id}","type":"command_execution"}}}}"#)
+    };
+    let [began, ended] = ["started", "completed"].map(|event| ["1", "2"].map(|id| item(event, id)));
+    let one_by_one = [began[0].clone(), ended[0].clone(), began[1].clone(), ended[1].clone()];
+    let together = [began[0].clone(), began[1].clone(), ended[0].clone(), ended[1].clone()];
+    let steps = [r#"{"type":"step_start"}"#.to_owned(), r#"{"type":"step_start"}"#.to_owned()];
+    let table = [
+        (AdapterKind::Codex, one_by_one.as_slice(), 3),
+        (AdapterKind::Codex, &together, 2),
+        (AdapterKind::Codex, &[], 1),
+        (AdapterKind::Opencode, &steps, 2),
+    ];
+    for (kind, events, turns) in table {
+        assert!(!is_over(kind, events, turns), "{events:?}");
+        assert!(is_over(kind, events, turns - 1), "{events:?}");
+    }
+    for kind in [AdapterKind::Claude, AdapterKind::Gemini, AdapterKind::Command] {
+        assert!(!is_over(kind, &one_by_one, 0) && !is_over(kind, &steps, 0), "{kind:?}");
+    }
+}
+
 fn order<'a>(adapter: &'a Adapter, credentials: &'a BTreeMap<String, String>) -> Order<'a> {
     Order {
         name: "it",

@@ -15,10 +15,10 @@ if ! id -un >/dev/null 2>&1; then
   USER=agent LOGNAME=agent PROMPT_COMMAND='PS1="$TANUKI_AGENT:\w\\$ "; unset PROMPT_COMMAND'
   export USER LOGNAME PROMPT_COMMAND
 fi
-command -v bash >/dev/null 2>&1 && exec bash
-exec sh"#;
+if command -v bash >/dev/null 2>&1; then set -- bash; else set -- sh; fi
+"#;
 
-/// Runs the agent CLI for a person. However it ends, it waits for nobody any more; keys that end programs are its own.
+/// Runs a program for a person. However it ends, it waits for nobody any more; keys that end programs are its own.
 const FOR_A_PERSON: &str = r#"
 trap : INT QUIT
 "$@"
@@ -113,7 +113,7 @@ impl Runs {
             warnings,
             enter: Some(Enter {
                 container: ready.container,
-                command: ["sh", "-c", SHELL].map(str::to_owned).to_vec(),
+                command: ["sh", "-c", &format!("{SHELL}{FOR_A_PERSON}")].map(str::to_owned).to_vec(),
                 env: Credentials(env),
                 user: ready.user,
                 workdir: ready.workdir,
