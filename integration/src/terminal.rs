@@ -54,13 +54,11 @@ impl Terminal {
         let terminal = Self::new(project.base(), &project.root, &project.env).await;
         if let Some(Owner { uid, gid }) = project.owner {
             let owner = format!("setpriv --reuid={uid} --regid={gid} --clear-groups");
-            terminal
-                .line(&format!(
-                    "exec {owner} bash --norc --noprofile -c 'clear; exec bash --norc --noprofile'"
-                ))
-                .await;
-            let alone = |screen: &str| screen.trim() == "ready$";
-            let _prompt = terminal.until("the owner's prompt", alone).await;
+            terminal.line(&format!("exec {owner} bash --norc --noprofile")).await;
+            terminal.line("clear; echo user $(id -u)").await;
+            let told = format!("user {uid}");
+            let is = |screen: &str| screen.lines().next().is_some_and(|line| line.trim() == told);
+            let _owner = terminal.until("the owner's shell", is).await;
         }
         terminal
     }

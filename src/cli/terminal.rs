@@ -22,6 +22,11 @@ const USUAL_SIZE: TtySize = TtySize { columns: 80, rows: 24 };
 /// Pieces of input that may wait for the program to read them.
 const INPUT_QUEUE: usize = 16;
 
+/// Undoes what a full-screen program does to a terminal and did not get to undo: other screen, hidden cursor, colours,
+/// pasting in brackets, mouse, keys that send something else.
+const AS_USUAL: &[u8] =
+    b"\x1b[?1047l\x1b[?25h\x1b[0m\x1b[?2004l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1l\x1b>";
+
 /// A terminal that hands every key to the program, until this is dropped.
 #[derive(Debug)]
 pub(super) struct RawMode {
@@ -124,13 +129,21 @@ pub(super) async fn connect(program: Interactive, tty: bool, out: &Output) -> Re
                 Event::Resized => if let Some(size) = size() {
                     drop(control.resize(size).await);
                 },
-                Event::End(number) => return Ok(Exit(128 + number)),
+                Event::End(number) => {
+                    if tty {
+                        out.bytes(AS_USUAL)?;
+                    }
+                    return Ok(Exit(128 + number));
+                }
             },
             piece = output.next() => match piece {
                 Some(Ok((StreamKind::Stdout, bytes))) => out.bytes(&bytes)?,
                 Some(Ok((StreamKind::Stderr, bytes))) => out.error_bytes(&bytes)?,
                 Some(Err(error)) => {
                     drop(raw);
+                    if tty {
+                        out.bytes(AS_USUAL)?;
+                    }
                     return Err(failed("the connection to the container broke off", &error));
                 }
                 None => break,
@@ -141,6 +154,10 @@ pub(super) async fn connect(program: Interactive, tty: bool, out: &Output) -> Re
     drop(raw);
     let code =
         control.exit_code().await.map_err(|error| failed("cannot tell how the program ended", &error))?;
+    if tty && code >= 128 {
+        // Killed, maybe with what it ran.
+        out.bytes(AS_USUAL)?;
+    }
     // The low byte, as a shell would have it.
     Ok(Exit(u8::try_from(code & 0xff).unwrap_or(u8::MAX)))
 }

@@ -65,7 +65,26 @@ pub(super) struct Bounds {
     pub(super) file: u64,
     pub(super) time: Duration,
     pub(super) memory: u64,
+    /// Takes lists of submodules and attributes that git would not follow: what is only kept does no harm by them.
+    pub(super) any_lists: bool,
 }
+
+/// What git says of lists that it would not follow.
+const LISTS: &[&str] = &[
+    "gitmodulesBlob",
+    "gitmodulesLarge",
+    "gitmodulesMissing",
+    "gitmodulesName",
+    "gitmodulesParse",
+    "gitmodulesPath",
+    "gitmodulesSymlink",
+    "gitmodulesUpdate",
+    "gitmodulesUrl",
+    "gitattributesBlob",
+    "gitattributesLarge",
+    "gitattributesLineLength",
+    "gitattributesMissing",
+];
 
 impl Repository {
     /// Brings the agent's branch from its workspace into the project, and tells its newest commit; `None` where the
@@ -86,7 +105,7 @@ impl Repository {
         let _turn = turn.lock().await;
         let head = format!("refs/heads/{branch}");
         let fetched = format!("refs/tanuki/fetched/{name}");
-        let Some(new) = self.receive(transport, name, &head).await? else { return Ok(None) };
+        let Some(new) = self.receive(transport, name, &head, false).await? else { return Ok(None) };
         let why = format!("tanuki: work of {name}");
         self.transact(&why, &[(&fetched, Some(&new), None)]).await?;
         let old = self.commit(&head).await?;
@@ -116,8 +135,9 @@ impl Repository {
         transport: &Transport,
         name: &str,
         reference: &str,
+        any_lists: bool,
     ) -> Result<Option<String>, GitError> {
-        let bounds = Bounds { bytes: LIMIT, file: LARGEST, time: TIMEOUT, memory: MEMORY };
+        let bounds = Bounds { bytes: LIMIT, file: LARGEST, time: TIMEOUT, memory: MEMORY, any_lists };
         self.receive_within(transport, name, reference, bounds).await
     }
 
@@ -177,6 +197,9 @@ impl Repository {
             .args(["--no-auto-maintenance", "--no-show-forced-updates", "--refmap="])
             .arg(transport.address())
             .arg(format!("+{reference}:refs/incoming"));
+        for list in LISTS.iter().filter(|_| bounds.any_lists) {
+            git = git.config(format!("fetch.fsck.{list}"), "ignore");
+        }
         for (name, value) in &transport.env {
             git = git.env(name, value);
         }
@@ -371,6 +394,7 @@ mod tests {
             file: 4 << 20,
             time: Duration::from_millis(millis),
             memory: 256 << 20,
+            any_lists: false,
         };
         let honest = transport("git", &["upload-pack", &workspace]);
         let silent = transport("sleep", &["300.5"]);

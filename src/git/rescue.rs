@@ -45,7 +45,7 @@ impl Repository {
     ) -> Result<Rescue, GitError> {
         let turn = self.turn(name);
         let _turn = turn.lock().await;
-        let commit = self.receive(transport, name, RESCUE_REFERENCE).await?;
+        let commit = self.receive(transport, name, RESCUE_REFERENCE, true).await?;
         let missing = || GitError::Nothing { what: "the workspace has saved nothing".to_owned() };
         self.save_rescue(name, &commit.ok_or_else(missing)?, at).await
     }

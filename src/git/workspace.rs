@@ -162,6 +162,11 @@ impl Repository {
             if !regular || fs::symlink_metadata(&to).is_ok() {
                 continue;
             }
+            // A commit of an agent's may have a link where the project has a directory.
+            if leads_out(dest, &name) {
+                warnings.push(format!("{} is not copied: a link is in its way", name.display()));
+                continue;
+            }
             let copy = || {
                 if let Some(parent) = to.parent() {
                     fs::create_dir_all(parent)?;
@@ -197,4 +202,10 @@ impl Repository {
             .filter(|path| !path.starts_with(&ours))
             .collect())
     }
+}
+
+/// Whether a link is among the directories that a file below `dest` would be in.
+fn leads_out(dest: &Path, name: &Path) -> bool {
+    let above = name.ancestors().skip(1).filter(|part| !part.as_os_str().is_empty());
+    above.map(|part| dest.join(part)).any(|part| fs::symlink_metadata(part).is_ok_and(|meta| meta.is_symlink()))
 }

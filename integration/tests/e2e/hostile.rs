@@ -79,7 +79,7 @@ head=$(git rev-parse HEAD)
 for name in "\$(touch $CANARY)" "--upload-pack=touch $CANARY" '-x' 'a;b' "$(printf 'bell\007red\033[31m')" '../../up' 'ünï'; do
     mkdir -p ".git/refs/heads/$(dirname -- "./$name")" && echo $head >".git/refs/heads/$name"
 done
-printf 'ref: refs/heads/$(touch %s)\n' "$CANARY" >.git/HEAD
+printf 'ref: refs/heads/here;touch$IFS"%s"\n' "$CANARY" >.git/HEAD
 echo named >'--output=named.txt'; echo named >"$(printf 'new\nline\033[31m')"; echo named >':(exclude)x'; echo x >>a.txt
 git add -A && git commit -qm "$(printf 'odd \033]0;title\007 names')"
 "#;
@@ -95,6 +95,7 @@ const FILES: &str = r#"
 ln -s /etc/passwd passwd; ln -s "$PROJECT" project; ln -s / root; mkdir -p a && ln -s ../../../.. a/up; ln -s loop loop
 ln -s "$OUTSIDE/secret" secret; ln -s "$OUTSIDE" outside; ln -s "$OUTSIDE/made" made; mkdir dir; echo x >dir/secret
 git add passwd project root a loop secret outside made dir && git commit -qm links
+rm -r conf && ln -s "$OUTSIDE" conf && git add -f conf && git commit -qm conf
 rm -r dir && ln -s "$OUTSIDE" dir; ln -sf "$OUTSIDE/secret" .gitattributes; ln -sf "$OUTSIDE/secret" .worktreeinclude
 "#;
 
@@ -120,10 +121,17 @@ struct Wall {
     outside: PathBuf,
 }
 
+const RUN: &str = "echo run; echo more >>a.txt";
 const UNTOUCHED: &str = "nothing of the agent's business";
 
 async fn made_by(engine: Engine, script: &str) -> Wall {
-    let files = [("a.txt", "a\n"), (".tanuki/tasks/T-1.md", "---\nid: T-1\ntitle: Look\n---\nLook.\n")];
+    let files = [
+        ("a.txt", "a\n"),
+        (".gitignore", ".tanuki/state/\n.tanuki/workspaces/\nconf/\n"),
+        (".worktreeinclude", "conf/\n"),
+        ("conf/local.env", "local\n"),
+        (".tanuki/tasks/T-1.md", "---\nid: T-1\ntitle: Look\n---\nLook.\n"),
+    ];
     let project = Project::with_agents(engine, "", &files).await;
     let _made = project.spawn("evil").await;
     let (canary, outside) = (project.base().join("canary"), project.base().join("outside"));
@@ -175,7 +183,7 @@ impl Wall {
             &["diff", "evil", "--stat"],
             &["diff", "evil", "--name-only"],
             &["diff", "evil"],
-            &["run", "evil", "echo run; echo more >>a.txt; exit 0"],
+            &["run", "evil", RUN],
             &["runs", "evil"],
             &["logs", "evil"],
             &["logs", "evil", "--raw"],
@@ -206,7 +214,7 @@ impl Wall {
             all.push(ended);
         }
         let gone = self.project.agent("evil").await;
-        assert!(gone.is_null(), "it cannot be removed: {gone:#}");
+        assert!(gone.is_null(), "it cannot be removed: {}", all.iter().map(|ended| format!("{ended}\n")).collect::<String>());
         // The project is as good as before.
         let _whole = self.project.git(&["fsck", "--no-dangling"]).await.ok();
         let _made = self.project.spawn("good").await;
@@ -216,9 +224,9 @@ impl Wall {
     }
 }
 
-/// How the first command with these words ended.
+/// How the first command with exactly these words ended.
 fn of<'a>(all: &'a [Outcome], words: &str) -> &'a Outcome {
-    all.iter().find(|ended| ended.line.contains(words)).unwrap()
+    all.iter().find(|ended| ended.line.split_once(' ').is_some_and(|(_, line)| line == words)).unwrap()
 }
 
 async fn configuration_and_hooks_run_nothing(engine: Engine) {
@@ -270,9 +278,9 @@ async fn what_is_huge_is_not_read(engine: Engine) {
     let wall = made_by(engine, SPARSE).await;
     let all = wall.look().await;
     let _shown = of(&all, "diff evil").clone().ok().says("+x").says("deep/sparse");
-    let _told = of(&all, "run evil").clone().code(1).says("more than 1 GiB").says("sparse");
+    let _told = of(&all, &format!("run evil {RUN}")).clone().code(1).says("more than 1 GiB").says("sparse");
     let _told = of(&all, "remove evil --yes").clone().code(1).says("--force");
-    let _told = of(&all, "remove evil --force").clone().ok().says("not saved").says("sparse");
+    let _told = of(&all, "remove evil --force --yes").clone().ok().says("not saved").says("sparse");
     // The rest of it was committed, and is merged.
     let _merged = of(&all, "merge evil").clone().ok();
 }
@@ -281,6 +289,6 @@ async fn what_grows_when_unpacked_is_not_taken(engine: Engine) {
     let wall = made_by(engine, BOMB).await;
     let all = wall.look().await;
     let _told = of(&all, "merge evil").clone().code(1).says("1100 MiB");
-    let _told = of(&all, "remove evil --force").clone().ok().says("not saved");
+    let _told = of(&all, "remove evil --force --yes").clone().ok().says("not saved");
     assert!(!wall.project.root.join("bomb").exists());
 }

@@ -62,15 +62,22 @@ async fn nothing_else_is_reached(engine: Engine) {
             let _answered = tokio::io::AsyncWriteExt::write_all(&mut stream, b"host\n").await;
         }
     });
+    let ask = |host: &str| {
+        format!("{{ nc -w 2 {host} {port} </dev/null; timeout 2 redis-cli -h {host} -p {published} ping; }} 2>/dev/null")
+    };
     for port in [u64::from(port), published] {
         let there = tokio::net::TcpStream::connect(("127.0.0.1", u16::try_from(port).unwrap())).await;
         assert!(there.is_ok(), "nothing listens on the host's port {port}");
-        let hosts = "127.0.0.1 $(ip -4 route show default | cut -d' ' -f3) host.docker.internal host.containers.internal \
-                     10.0.2.2 169.254.1.2";
-        let line = format!("for host in {hosts}; do nc -z -w 2 $host {port} && echo $host; done; true");
-        let reached = project.inside("one", &line).await.ok();
-        assert_eq!(reached.stdout, "", "the host is reached on port {port}");
     }
+    let hosts = "127.0.0.1 $(ip -4 route show default | cut -d' ' -f3) host.docker.internal host.containers.internal \
+                 10.0.2.2 169.254.1.2";
+    let line = format!("for host in {hosts}; do {}; done; true", ask("$host"));
+    let reached = project.inside("one", &line).await.ok();
+    assert_eq!(reached.stdout, "", "the host is reached");
+    // By its name it is there.
+    project.until_named("one", "redis").await;
+    let named = project.inside("one", "redis-cli -h redis ping").await.ok();
+    assert_eq!(named.stdout, "PONG\n");
     serve.abort();
 
     // Neither files nor processes of anybody else, and no engine.

@@ -199,6 +199,7 @@ async fn a_loop_ends_when_the_work_is_done(engine: Engine) {
 async fn a_killed_controller_loses_nothing_of_a_run(engine: Engine) {
     let project = project(engine).await;
     let mut moments = Moments::new();
+    let seed = moments.seed;
     let script = "n=0; until test -e /tmp/go; do n=$((n+1)); echo line $n; sleep 0.05; done
                   echo $n >count; echo $TANUKI_RUN >>once";
     let _begun = project.tanuki(&["run", "api", "--detach", script]).await.ok();
@@ -216,12 +217,12 @@ async fn a_killed_controller_loses_nothing_of_a_run(engine: Engine) {
     let _env = project.environment("api").await;
     project.until_agent("api", "idle", SOON * 2, |agent| agent["state"] == "idle").await;
     let runs = project.runs().await;
-    assert_eq!((runs.len(), &runs[0]["state"]), (1, &"succeeded".into()), "{moments:?} {runs:#?}");
+    assert_eq!((runs.len(), &runs[0]["state"]), (1, &"succeeded".into()), "seed {seed} {runs:#?}");
     let shown = project.tanuki(&["logs", "api", "--run", "api-1", "-n", "100000"]).await.ok().stdout;
     let told: Vec<&str> = shown.lines().filter_map(|line| line.strip_prefix("line ")).collect();
     let lines: u32 = project.git_says(&["show", "tanuki/api:count"]).await.parse().unwrap();
     let wanted: Vec<String> = (1..=lines).map(|n| n.to_string()).collect();
-    assert_eq!(told, wanted, "{moments:?} {shown}");
+    assert_eq!(told, wanted, "seed {seed} {shown}");
     assert_eq!(shown.matches("begins").count(), 1, "{shown}");
     assert_eq!(project.git_says(&["show", "tanuki/api:once"]).await, "api-1");
 }
@@ -229,6 +230,7 @@ async fn a_killed_controller_loses_nothing_of_a_run(engine: Engine) {
 async fn a_run_that_begins_or_ends_with_the_controller_happens_once(engine: Engine) {
     let project = project(engine).await;
     let mut moments = Moments::new();
+    let seed = moments.seed;
     let count = repeat("TANUKI_E2E_KILLS", 4);
     for nth in 0..count {
         let script = format!("echo {nth} >>once; echo said {nth}");
@@ -242,27 +244,25 @@ async fn a_run_that_begins_or_ends_with_the_controller_happens_once(engine: Engi
     }
     let runs = project.runs().await;
     let states: Vec<&str> = runs.iter().map(|run| run["state"].as_str().unwrap()).collect();
-    assert_eq!(states, vec!["succeeded"; count as usize], "{moments:?} {runs:#?}");
+    assert_eq!(states, vec!["succeeded"; count as usize], "seed {seed} {runs:#?}");
     let numbers: Vec<String> = (0..count).map(|nth| nth.to_string()).collect();
-    assert_eq!(project.git_says(&["show", "tanuki/api:once"]).await, numbers.join("\n"), "{moments:?}");
+    assert_eq!(project.git_says(&["show", "tanuki/api:once"]).await, numbers.join("\n"), "seed {seed}");
     for (nth, run) in runs.iter().enumerate() {
         let shown = project.tanuki(&["logs", "api", "--run", run["id"].as_str().unwrap()]).await.ok();
-        assert_eq!(shown.stdout.matches(&format!("said {nth}")).count(), 1, "{moments:?} {shown}");
+        assert_eq!(shown.stdout.matches(&format!("said {nth}")).count(), 1, "seed {seed} {shown}");
     }
 }
 
 /// Moments nobody chose. `TANUKI_E2E_SEED` chooses them again.
-#[derive(Debug)]
 struct Moments {
     seed: u32,
     state: u64,
-    waited: Vec<u64>,
 }
 
 impl Moments {
     fn new() -> Self {
         let seed = variable("TANUKI_E2E_SEED").unwrap_or_else(std::process::id);
-        Self { seed, state: u64::from(seed) | 1, waited: Vec::new() }
+        Self { seed, state: u64::from(seed) | 1 }
     }
 
     /// Waits for less than so many milliseconds.
@@ -270,7 +270,6 @@ impl Moments {
         self.state =
             self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let millis = (self.state >> 33) % most;
-        self.waited.push(millis);
         tokio::time::sleep(Duration::from_millis(millis)).await;
     }
 }

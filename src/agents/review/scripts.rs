@@ -8,7 +8,7 @@
 macro_rules! looking {
     () => {
         r#"pipes() {
-  find . \( -path './.git/*' -o -name '.git*' \) \( -type p -o -type l -exec test -p {} \; \) -print 2>/dev/null |
+  find . \( -path '*/.git/*' -o -name '.git*' \) \( -type p -o -type l -exec test -p {} \; \) -print 2>/dev/null |
     head -n 1
 }
 find_large() { find . -path ./.git -prune -o -type f -size +1048576k "$@"; }
@@ -144,10 +144,10 @@ for objects in "$@"; do
   [ ! -d "$objects" ] || printf '%s\n' "$objects" >>"$store/objects/info/alternates"
 done
 # An agent's own lists, which git would wait for. There is nothing in a pipe to be saved.
-pipes=$(find . -path ./.git -prune -o -name '.git*' \( -type p -o -type l -exec test -p {} \; \) -print)
+pipes=$(find . -path ./.git -prune -o \( -path '*/.git/*' -o -name '.git*' \) \( -type p -o -type l -exec test -p {} \; \) -print)
 if [ -n "$pipes" ]; then
   [ "$force" = force ] || { printf '%s\n' "$pipes" >&2; exit 5; }
-  find . -path ./.git -prune -o -name '.git*' \( -type p -o -type l -exec test -p {} \; \) -exec rm -f {} +
+  find . -path ./.git -prune -o \( -path '*/.git/*' -o -name '.git*' \) \( -type p -o -type l -exec test -p {} \; \) -exec rm -f {} +
   printf '%s\n' "$pipes" >>"$tmp/left-out"
 fi
 large=$(find . -path ./.git -prune -o -type f -size +"$most"k -print)

@@ -259,11 +259,14 @@ async fn what_is_too_large_is_neither_hashed_nor_forgotten() {
 
 #[tokio::test]
 async fn nobody_waits_for_a_pipe() {
-    for name in [".gitignore", "deep/.gitattributes", ".git/info/exclude"] {
+    for name in [".gitignore", "deep/.gitattributes", ".git/info/exclude", "deep/.git/HEAD"] {
         let yard = Yard::new().await;
         let workspace = yard.workspace();
         write(&workspace, "work.md", "work\n");
         std::fs::create_dir_all(workspace.join("deep")).unwrap();
+        if name.starts_with("deep/.git/") {
+            git(&workspace.join("deep"), &["init", "-q"]);
+        }
         drop(std::fs::remove_file(workspace.join(name)));
         assert!(Command::new("mkfifo").arg(workspace.join(name)).status().unwrap().success());
         for (script, args) in

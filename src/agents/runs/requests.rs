@@ -165,6 +165,8 @@ impl Runs {
         self.deps.publisher.update(|snapshot| {
             if let Some(status) = snapshot.agents.get_mut(agent) {
                 (status.run, status.last_run) = (run, last_run);
+                // What held older values is gone with its run.
+                status.stale_environment &= status.run.is_some();
                 // The rest is told by the agent's next pass; this word is not to contradict the run meanwhile.
                 let working = status.run.as_ref().is_some_and(|run| run.state == RunState::Running);
                 match status.state {
