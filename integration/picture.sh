@@ -25,7 +25,7 @@ tanuki() { (cd "$shop" && "${settings[@]}" "$program" "$@" </dev/null >&2); }
 tmux() { "${settings[@]}" tmux -S "$work/tmux" -f /dev/null "$@"; }
 finish() {
     tmux kill-server 2>/dev/null || true
-    tanuki down --volumes --yes || true
+    tanuki down --volumes --yes || tanuki down --volumes --yes || true
     rm -rf "$work"
 }
 trap finish EXIT
@@ -100,6 +100,9 @@ git -C "$shop" commit --quiet --message 'A shop'
 
 tanuki project start --detach
 tmux new-session -d -x "$columns" -y "$rows" -c "$shop" "$program" dashboard
+await 'backend .*TASK-002'
+# The agent that came first may be another one.
+tmux send-keys g
 await 'Going on with GET'
 await '2/2 services healthy'
 tmux capture-pane -p -e >"$work/screen"
