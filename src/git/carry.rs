@@ -52,7 +52,9 @@ impl Repository {
         let Some(tasks) = self.tasks() else { return Ok(Ours::default()) };
         let is_task = |file: &&str| {
             let path = Path::new(file);
-            path.starts_with(&tasks) && path.extension().is_some_and(|end| end == "md") && !file.contains('\n')
+            path.starts_with(&tasks)
+                && path.extension().is_some_and(|end| end == "md")
+                && !file.contains('\n')
         };
         let modified: BTreeSet<&str> = changed
             .iter()
@@ -60,27 +62,29 @@ impl Repository {
             .map(|(_, path)| path.as_str())
             .filter(is_task)
             .collect();
-        let elsewise: BTreeSet<&str> = changed
+        let elsewise: BTreeSet<&str> =
+            changed.iter().map(|(_, path)| path.as_str()).filter(|path| !modified.contains(path)).collect();
+        let dirty: BTreeSet<&str> = dirty
             .iter()
-            .map(|(_, path)| path.as_str())
-            .filter(|path| !modified.contains(path))
+            .map(String::as_str)
+            .filter(is_task)
+            .filter(|path| !elsewise.contains(path))
             .collect();
-        let dirty: BTreeSet<&str> =
-            dirty.iter().map(String::as_str).filter(is_task).filter(|path| !elsewise.contains(path)).collect();
         let files: Vec<&str> = modified.union(&dirty).copied().collect();
         let mut ours = Ours::default();
         if files.is_empty() {
             return Ok(ours);
         }
-        let names = files.iter().flat_map(|file| {
-            [format!("{old}:{file}"), format!("{new}:{file}"), format!(":{file}")]
-        });
+        let names = files
+            .iter()
+            .flat_map(|file| [format!("{old}:{file}"), format!("{new}:{file}"), format!(":{file}")]);
         let texts = texts(checkout, &names.collect::<Vec<_>>()).await?;
         for file in files {
             let text = |name: String| texts.get(&name).map(String::as_str);
             let (before, after, index) =
                 (text(format!("{old}:{file}")), text(format!("{new}:{file}")), text(format!(":{file}")));
-            let (Some(before), Some(index), Some((seen, now))) = (before, index, read(&checkout.join(file))) else {
+            let (Some(before), Some(index), Some((seen, now))) = (before, index, read(&checkout.join(file)))
+            else {
                 continue;
             };
             if !modified.contains(file) {
@@ -128,7 +132,8 @@ impl Repository {
             let path = checkout.join(&carried.file);
             // What somebody wrote since stays.
             let Some((seen, _)) = read(&path).filter(|(_, text)| *text == carried.text) else { continue };
-            let back = Carried { file: carried.file.clone(), seen, was: String::new(), text: carried.was.clone() };
+            let back =
+                Carried { file: carried.file.clone(), seen, was: String::new(), text: carried.was.clone() };
             replace(&path, &back)?;
         }
         index(checkout, old, ours).await
@@ -156,7 +161,9 @@ async fn texts(checkout: &Path, names: &[String]) -> Result<BTreeMap<String, Str
         rest = &rest[end + 1..];
         let mut words = head.rsplit(' ');
         // `<id> blob <size>`, or `<name> missing`.
-        let (Some(Ok(size)), Some("blob")) = (words.next().map(str::parse::<usize>), words.next()) else { continue };
+        let (Some(Ok(size)), Some("blob")) = (words.next().map(str::parse::<usize>), words.next()) else {
+            continue;
+        };
         if rest.len() <= size {
             break;
         }
@@ -180,7 +187,8 @@ fn read(path: &Path) -> Option<((u64, u64, i64, i64), String)> {
 fn replace(path: &Path, carried: &Carried) -> Result<(), GitError> {
     let io = |source| GitError::io(format!("write {}", path.display()), source);
     let directory = path.parent().map_or_else(PathBuf::new, Path::to_owned);
-    let mut file = tempfile::Builder::new().prefix(".tanuki-").suffix(".tmp").tempfile_in(directory).map_err(io)?;
+    let mut file =
+        tempfile::Builder::new().prefix(".tanuki-").suffix(".tmp").tempfile_in(directory).map_err(io)?;
     file.write_all(carried.text.as_bytes()).map_err(io)?;
     let now = fs::symlink_metadata(path).map_err(io)?;
     file.as_file().set_permissions(now.permissions()).map_err(io)?;

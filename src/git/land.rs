@@ -96,13 +96,7 @@ impl Repository {
 
     /// Whether a checkout can be moved from one commit to another without touching anything of the user's; the task files
     /// in which Tanuki's own changes stay.
-    async fn movable(
-        &self,
-        checkout: &Path,
-        branch: &str,
-        old: &str,
-        new: &str,
-    ) -> Result<Ours, GitError> {
+    async fn movable(&self, checkout: &Path, branch: &str, old: &str, new: &str) -> Result<Ours, GitError> {
         let directory =
             PathBuf::from(Git::new("rev-parse").arg("--absolute-git-dir").within(checkout).text().await?);
         for (file, reason) in UNDER_WAY {

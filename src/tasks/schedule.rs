@@ -251,7 +251,8 @@ impl<'b> Round<'b> {
         let most = *self.board.roles.get(role)?;
         let full = self.roles.get(role).is_some_and(|busy| *busy >= most.max(1));
         full.then(|| {
-            let cause = format!("of the role '{role}' no more than {} at once may be worked on", tasks_text(most));
+            let cause =
+                format!("of the role '{role}' no more than {} at once may be worked on", tasks_text(most));
             ("RoleBusy", cause)
         })
     }

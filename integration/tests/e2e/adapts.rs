@@ -88,7 +88,7 @@ async fn a_project_adapts_to_what_happens_in_the_middle(engine: Engine) {
     let next = std::fs::read_to_string(project.root.join(file("next"))).unwrap();
     project.write(&file("next"), &next.replace("Do next.", "Do next well."));
     project.write("person.txt", "by a person\n");
-    let _added = project.git(&["add", "person.txt", &file("next")]).await.ok();
+    let _added = project.git(&["add", "--all", "person.txt", &file("next"), &file("gone")]).await.ok();
     let _made = project.git(&["commit", "--quiet", "--message", "meanwhile"]).await.ok();
 
     let second = until_begun(&project, "wait", &first).await;
@@ -105,7 +105,8 @@ async fn a_project_adapts_to_what_happens_in_the_middle(engine: Engine) {
     // What Tanuki writes is in the files, and in no commit.
     let kept = std::fs::read_to_string(project.root.join(file("wait"))).unwrap();
     assert!(kept.contains("status: complete  # of life\n"), "{kept}");
-    let changed = project.git_says(&["diff", "--unified=0", "--", "work/tasks/wait.md", "work/tasks/next.md"]).await;
+    let changed =
+        project.git_says(&["diff", "--unified=0", "--", "work/tasks/wait.md", "work/tasks/next.md"]).await;
     for line in changed.lines().filter(|line| line.starts_with(['+', '-'])) {
         let line = line.trim_start_matches(['+', '-', ' ']);
         let own = ["status:", "assigned_to:", "a/", "b/"];

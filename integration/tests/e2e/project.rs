@@ -66,7 +66,13 @@ STUB: say Written.";
 type Task = (&'static str, &'static str, &'static str, &'static str, usize);
 
 const TWELVE: [Task; 12] = [
-    ("schema", "workstream: api\npriority: high\ncompletion: { verify: 'test -f schema.txt' }", "", "complete", 1),
+    (
+        "schema",
+        "workstream: api\npriority: high\ncompletion: { verify: 'test -f schema.txt' }",
+        "",
+        "complete",
+        1,
+    ),
     (
         "store",
         "workstream: api\ndepends_on: [schema]\ncompletion: { verify: 'grep -q schema store.txt' }",
@@ -83,7 +89,13 @@ const TWELVE: [Task; 12] = [
         3,
     ),
     ("layout", "workstream: web\ncompletion: { verify: 'test -f layout.txt' }", "", "complete", 1),
-    ("style", "workstream: web\npriority: low\ncompletion: { verify: 'test -f style.txt' }", "", "complete", 1),
+    (
+        "style",
+        "workstream: web\npriority: low\ncompletion: { verify: 'test -f style.txt' }",
+        "",
+        "complete",
+        1,
+    ),
     // Of two agents, and of two other workstreams.
     (
         "page",
@@ -102,7 +114,13 @@ const TWELVE: [Task; 12] = [
         1,
     ),
     // Waits until the account has quota again.
-    ("quota", "workstream: docs\npriority: critical\ncompletion: { verify: 'test -f quota.txt' }", QUOTA, "complete", 2),
+    (
+        "quota",
+        "workstream: docs\npriority: critical\ncompletion: { verify: 'test -f quota.txt' }",
+        QUOTA,
+        "complete",
+        2,
+    ),
     (
         "text",
         "workstream: docs\ndepends_on: [schema]\ncompletion: { verify: 'grep -q model text.txt' }",
@@ -158,7 +176,11 @@ async fn twelve(engine: Engine) -> (Project, Vec<String>) {
     let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
     let address = project.engine_cli(&["inspect", "--format", format, &container]).await.ok().stdout;
     let service = format!("http://{}:8080/v1", address.trim());
-    let env = [("OPENAI_BASE_URL", service.as_str()), ("CODEX_API_KEY", "not-a-key"), ("TANUKI_TEST_SERVICES", "1")];
+    let env = [
+        ("OPENAI_BASE_URL", service.as_str()),
+        ("CODEX_API_KEY", "not-a-key"),
+        ("TANUKI_TEST_SERVICES", "1"),
+    ];
     project.env.extend(env.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let files = TWELVE.iter().map(|(id, ..)| std::fs::read_to_string(project.root.join(file(id))).unwrap());
     let files = files.collect();
@@ -177,7 +199,11 @@ async fn check(project: &Project, before: &[String]) {
     check_order(&tasks, &runs);
     // Waiting for quota spends no try; what its runs used is in the history.
     let quota: Vec<&Value> = runs.iter().filter(|run| run["task"] == "quota").collect();
-    assert_eq!((&quota[0]["failure"], &tasks["quota"]["attempts"]), (&"quota".into(), &0.into()), "{quota:#?}");
+    assert_eq!(
+        (&quota[0]["failure"], &tasks["quota"]["attempts"]),
+        (&"quota".into(), &0.into()),
+        "{quota:#?}"
+    );
     assert_eq!(tasks["flaky"]["attempts"], 2);
     assert!(tasks["text"]["usage"]["output_tokens"].as_u64() > Some(0), "{:#}", tasks["text"]);
     let _told = project.tanuki(&["project", "status"]).await.ok().says("tokens").says("it depends on 'bad'");
@@ -244,7 +270,8 @@ async fn twelve_tasks_end_as_they_should(engine: Engine) {
     let _told = planned.says("schema -> a new agent api").says("quota -> a new agent docs");
     // One failed, and one is blocked by it.
     let ended = project.tanuki(&["project", "start"]).await.code(1);
-    let _told = ended.says("9 of 12 tasks are complete").says("in review: manual").says("not done: after-bad, bad");
+    let _told =
+        ended.says("9 of 12 tasks are complete").says("in review: manual").says("not done: after-bad, bad");
     check(&project, &before).await;
 }
 

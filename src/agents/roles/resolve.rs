@@ -118,10 +118,7 @@ pub fn list(
 /// # Errors
 ///
 /// The project's roles cannot be listed.
-pub fn at_once(
-    settings: &AgentSettings,
-    project: &Path,
-) -> Result<BTreeMap<String, Option<u32>>, RoleError> {
+pub fn at_once(settings: &AgentSettings, project: &Path) -> Result<BTreeMap<String, Option<u32>>, RoleError> {
     let roles = list(settings, project)?;
     Ok(roles.into_iter().map(|(name, role)| (name, role.ok().and_then(|role| role.concurrency))).collect())
 }

@@ -9,7 +9,8 @@ use super::project::{Lab, told};
 
 /// What happened, oldest first.
 fn events(lab: &Lab) -> Vec<String> {
-    let line = |event: &tanuki::model::EventRecord| format!("{} {} {}", event.object, event.reason, event.message);
+    let line =
+        |event: &tanuki::model::EventRecord| format!("{} {} {}", event.object, event.reason, event.message);
     lab.snapshot().events.iter().map(line).collect()
 }
 
@@ -83,7 +84,8 @@ async fn commits_of_a_person_to_the_target_are_told_and_built_on() {
     lab.fake.lock().target.insert("a person's".to_owned());
     lab.look_again();
     lab.until_phase(ProjectPhase::Finished).await;
-    let moved: Vec<String> = events(&lab).into_iter().filter(|event| event.contains(" TargetMoved ")).collect();
+    let moved: Vec<String> =
+        events(&lab).into_iter().filter(|event| event.contains(" TargetMoved ")).collect();
     assert_eq!(moved.len(), 1, "{moved:#?}");
     assert!(moved[0].contains("the branch 'main' has commits"), "{moved:#?}");
     let agent = lab.snapshot().tasks["b"].assigned_to.clone().unwrap();
@@ -96,10 +98,15 @@ async fn what_is_wrong_in_files_is_told_with_its_place_and_the_rest_goes_on() {
     let put = |name: &str, text: &[u8]| fs::write(lab.file(name), text).unwrap();
     let good = |id: &str, end: &str| {
         let lines = ["---", &format!("id: {id}"), "status: pending # mine", "x-own: [1,  2]"];
-        let lines = [&lines[..], &[&format!("completion: {{ verify: {id} }}"), "---", "Do it.", "---", "All.", ""]];
+        let lines =
+            [&lines[..], &[&format!("completion: {{ verify: {id} }}"), "---", "Do it.", "---", "All.", ""]];
         lines.concat().join(end)
     };
-    let files = [("fence", good("fence", "\n")), ("crlf", good("crlf", "\r\n")), ("bom", format!("\u{feff}{}", good("bom", "\n")))];
+    let files = [
+        ("fence", good("fence", "\n")),
+        ("crlf", good("crlf", "\r\n")),
+        ("bom", format!("\u{feff}{}", good("bom", "\n"))),
+    ];
     for (name, text) in &files {
         put(name, text.as_bytes());
     }
