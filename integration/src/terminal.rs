@@ -49,20 +49,6 @@ impl Terminal {
         terminal
     }
 
-    /// A shell of a project's owner, in the project.
-    pub async fn of(project: &Project) -> Self {
-        let terminal = Self::new(project.base(), &project.root, &project.env).await;
-        if let Some(Owner { uid, gid }) = project.owner {
-            let owner = format!("setpriv --reuid={uid} --regid={gid} --clear-groups");
-            terminal.line(&format!("exec {owner} bash --norc --noprofile")).await;
-            terminal.line("clear; echo user $(id -u)").await;
-            let told = format!("user {uid}");
-            let is = |screen: &str| screen.lines().next().is_some_and(|line| line.trim() == told);
-            let _owner = terminal.until("the owner's shell", is).await;
-        }
-        terminal
-    }
-
     /// Types a line and ends it with Enter.
     pub async fn line(&self, text: &str) {
         // A last semicolon would end tmux's own command.

@@ -26,7 +26,10 @@ pub async fn mend_merges(agents: Arc<Agents>, shutdown: CancellationToken) {
 async fn mend(agents: &Agents) {
     for _ in 0..TRIES {
         let found = match agents.facts().await {
-            Ok(facts) => facts.git.mend_moves().await.map_err(|error| error.to_string()),
+            Ok(facts) => {
+                let git = facts.git.with_tasks_in(&agents.current_settings().tasks_dir);
+                git.mend_moves().await.map_err(|error| error.to_string())
+            }
             Err(error) => Err(error.to_string()),
         };
         let busy = match found {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -16,6 +17,7 @@ use crate::model::{DiffFormat, Time};
 pub trait ProjectGit: fmt::Debug + Send + Sync + 'static {
     fn objects(&self) -> &[PathBuf];
     fn format(&self) -> &str;
+    fn with_tasks_in(&self, directory: &Path) -> Arc<dyn ProjectGit>;
     async fn resolve_base(&self, name: Option<&str>) -> Result<Base, GitError>;
     async fn commit(&self, reference: &str) -> Result<Option<String>, GitError>;
     async fn heads(&self, asked: &[(String, String)]) -> Result<Vec<Head>, GitError>;
@@ -69,6 +71,10 @@ impl ProjectGit for Repository {
 
     fn format(&self) -> &str {
         Self::format(self)
+    }
+
+    fn with_tasks_in(&self, directory: &Path) -> Arc<dyn ProjectGit> {
+        Arc::new(Self::with_tasks_in(self, directory))
     }
 
     async fn resolve_base(&self, name: Option<&str>) -> Result<Base, GitError> {

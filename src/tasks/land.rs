@@ -111,8 +111,16 @@ impl Tasks {
 
     /// Which branches would not merge, whenever one of them moved.
     pub(super) async fn forecast(&self, world: &World) -> Result<Next, PassError> {
-        let (Some(agents), Some(target)) = (&world.agents, self.lock().project.target.clone()) else {
-            return Ok(Next::Settled);
+        let Some(agents) = &world.agents else { return Ok(Next::Settled) };
+        let started = self.lock().project.target.clone();
+        let target = match started {
+            Some(target) => target,
+            None if agents.is_empty() => return Ok(Next::Settled),
+            // Without a project that was started: where the work of agents would go.
+            None => match self.deps.workers.target().await {
+                Ok(target) => target.branch,
+                Err(_) => return Ok(Next::After(FORECAST)),
+            },
         };
         let Ok(head) = self.tell_target(&target).await else { return Ok(Next::After(FORECAST)) };
         let mut of = head;

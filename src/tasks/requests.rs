@@ -205,18 +205,7 @@ impl Tasks {
         let unfinished = self.lock().project.wish == Wish::Run;
         self.give_credentials(credentials);
         if unfinished {
-            let same = {
-                let state = self.lock();
-                state.project.projects == projects && state.project.merge == merge
-            };
-            let mut accepted =
-                Accepted { text: "the project is under way already".to_owned(), ..Accepted::default() };
-            if !same {
-                accepted
-                    .warnings
-                    .push("it goes on as it was started; stop it first to change how".to_owned());
-            }
-            return Ok(accepted);
+            return Ok(self.joined(&projects, merge));
         }
         let target = self.deps.workers.target().await.map_err(|trouble| Rejected::NotPossible {
             message: format!("there is no branch to work towards: {trouble}"),
@@ -231,17 +220,39 @@ impl Tasks {
             let mut state = self.lock();
             (state.prepared, state.head) = (false, None);
         }
+        // Somebody else may have been first while the branch was looked up.
+        let mut first = false;
         let change = |project: &mut Project| {
-            project.wish = Wish::Run;
-            project.projects = projects;
-            project.merge = merge;
-            project.target = Some(target.branch);
-            project.pauses.clear();
-            project.taken.clear();
+            first = project.wish != Wish::Run;
+            if first {
+                project.wish = Wish::Run;
+                project.projects.clone_from(&projects);
+                project.merge = merge;
+                project.target = Some(target.branch);
+                project.pauses.clear();
+                project.taken.clear();
+            }
         };
         self.update_project(change).map_err(failed)?;
+        if !first {
+            return Ok(self.joined(&projects, merge));
+        }
         self.record(EventType::Normal, "project", "Started", "tasks are handed out");
         Ok(Accepted { text: "the project is started".to_owned(), ..Accepted::default() })
+    }
+
+    /// What one is told who starts what is under way.
+    fn joined(&self, projects: &BTreeSet<String>, merge: bool) -> Accepted {
+        let same = {
+            let state = self.lock();
+            state.project.projects == *projects && state.project.merge == merge
+        };
+        let text = "the project is under way already".to_owned();
+        let mut accepted = Accepted { text, ..Accepted::default() };
+        if !same {
+            accepted.warnings.push("it goes on as it was started; stop it first to change how".to_owned());
+        }
+        accepted
     }
 
     fn give_credentials(&self, credentials: Credentials) {

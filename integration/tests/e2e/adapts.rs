@@ -88,7 +88,7 @@ async fn a_project_adapts_to_what_happens_in_the_middle(engine: Engine) {
     let next = std::fs::read_to_string(project.root.join(file("next"))).unwrap();
     project.write(&file("next"), &next.replace("Do next.", "Do next well."));
     project.write("person.txt", "by a person\n");
-    let _added = project.git(&["add", "person.txt", &file("next")]).await.ok();
+    let _added = project.git(&["add", "--all", "person.txt", &file("next"), &file("gone")]).await.ok();
     let _made = project.git(&["commit", "--quiet", "--message", "meanwhile"]).await.ok();
 
     let second = until_begun(&project, "wait", &first).await;

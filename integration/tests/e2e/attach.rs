@@ -33,7 +33,7 @@ async fn is_sane(terminal: &Terminal, size: &str) {
 
 async fn attach_works_on_a_terminal(engine: Engine) {
     let project = project(engine).await;
-    let terminal = Terminal::of(&project).await;
+    let terminal = Terminal::new(&project).await;
     terminal.line(&format!("{} attach api", project.binary().display())).await;
     let _inside = terminal.until("the agent's shell", |screen| screen.contains("/workspace$")).await;
     terminal.line("echo in $TANUKI_AGENT, $(git branch --show-current), $(stty size)").await;
@@ -74,8 +74,12 @@ async fn attach_works_on_a_terminal(engine: Engine) {
     is_sane(&terminal, "20 90").await;
 
     // A program that is not there, which engines number differently, and one that is killed.
-    for (command, codes) in [("no-such-program", ["code=126", "code=127"]), ("sh -c 'kill -9 $$'", ["code=137"; 2])] {
-        terminal.line(&format!("clear; {} attach api -- {command}; echo code=$?", project.binary().display())).await;
+    for (command, codes) in
+        [("no-such-program", ["code=126", "code=127"]), ("sh -c 'kill -9 $$'", ["code=137"; 2])]
+    {
+        terminal
+            .line(&format!("clear; {} attach api -- {command}; echo code=$?", project.binary().display()))
+            .await;
         let is = |screen: &str| screen.lines().any(|line| codes.contains(&line.trim()));
         let _ended = terminal.until(&format!("the end of {command}"), is).await;
         is_sane(&terminal, "20 90").await;
@@ -84,7 +88,7 @@ async fn attach_works_on_a_terminal(engine: Engine) {
 
 async fn an_attached_terminal_is_restored(engine: Engine) {
     let project = project(engine).await;
-    let terminal = Terminal::of(&project).await;
+    let terminal = Terminal::new(&project).await;
     // Asked to end from elsewhere, and when what it is connected to goes.
     for by_signal in [true, false] {
         terminal.line(&format!("clear; {} attach api", project.binary().display())).await;

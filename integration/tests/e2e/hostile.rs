@@ -214,7 +214,11 @@ impl Wall {
             all.push(ended);
         }
         let gone = self.project.agent("evil").await;
-        assert!(gone.is_null(), "it cannot be removed: {}", all.iter().map(|ended| format!("{ended}\n")).collect::<String>());
+        assert!(
+            gone.is_null(),
+            "it cannot be removed: {}",
+            all.iter().map(|ended| format!("{ended}\n")).collect::<String>()
+        );
         // The project is as good as before.
         let _whole = self.project.git(&["fsck", "--no-dangling"]).await.ok();
         let _made = self.project.spawn("good").await;

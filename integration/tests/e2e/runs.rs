@@ -148,7 +148,7 @@ async fn leaving_does_not_end_a_run(engine: Engine) {
 
 async fn a_terminal_that_closes_does_not_end_a_run(engine: Engine) {
     let project = project(engine).await;
-    let terminal = Terminal::of(&project).await;
+    let terminal = Terminal::new(&project).await;
     // The controller is a child of this terminal's, too.
     let _killed = project.kill_controller();
     let program = project.binary();

@@ -68,7 +68,7 @@ async fn a_permission_that_claude_asks_for_is_told_of(engine: Engine) {
     let _made = project.tanuki(&["spawn", "api", "--agent", "claude", "--role", "careful"]).await.ok();
     project.until_named("api", "model").await;
 
-    let terminal = Terminal::new(project.base(), &project.root, &project.env).await;
+    let terminal = Terminal::new(&project).await;
     terminal.line(&format!("{} attach api --agent", binary().display())).await;
     let _prompt = terminal.until("claude", |screen| screen.contains("Claude Code")).await;
     terminal.line("STUB: run touch asked").await;

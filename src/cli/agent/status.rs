@@ -3,7 +3,9 @@
 use clap::Args;
 
 use crate::cli::args::{Format, FormatArg};
-use crate::cli::render::{StatusView, render_agent, render_agents, render_status, render_tasks_line};
+use crate::cli::render::{
+    StatusView, render_agent, render_agents, render_conflicts, render_status, render_tasks_line,
+};
 use crate::cli::service::{Interrupted, engine_trouble, interrupted_error};
 use crate::cli::{CliError, Context, Exit, Output, Result, now};
 use crate::model::Snapshot;
@@ -34,7 +36,10 @@ pub(in crate::cli) async fn run(context: &Context, args: &StatusArgs, out: &Outp
                 .get(name)
                 .ok_or_else(|| CliError::unknown_agent(name, snapshot.agents.keys().map(String::as_str)))?;
             match format {
-                Format::Table => out.result(&render_agent(agent, now()))?,
+                Format::Table => {
+                    let conflicts = render_conflicts(&snapshot, Some(name));
+                    out.result(&(render_agent(agent, now()) + &conflicts))?;
+                }
                 Format::Json => out.json(agent)?,
             }
         }
@@ -58,5 +63,6 @@ fn glance(snapshot: &Snapshot, view: StatusView) -> String {
         parts.push(render_status(snapshot, now, view));
     }
     parts.extend(render_tasks_line(snapshot).map(|line| format!("{line}\n")));
+    parts.extend(Some(render_conflicts(snapshot, None)).filter(|text| !text.is_empty()));
     parts.join("\n")
 }

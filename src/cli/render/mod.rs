@@ -27,4 +27,4 @@ pub use plan::{AgentPlanLine, AgentStep, PlanLine, is_settled, render_plan};
 pub use role::{RoleLine, render_role, render_roles};
 pub use runs::render_runs;
 pub use status::{StatusView, in_trouble, render_status, trouble};
-pub use task::{TaskFilter, render_project, render_projects, render_task, render_tasks};
+pub use task::{TaskFilter, render_conflicts, render_project, render_projects, render_task, render_tasks};

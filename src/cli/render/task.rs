@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::cli::text;
-use crate::model::{ProjectPhase, Snapshot, TaskState, TaskStatus, Time};
+use crate::model::{Conflict, ProjectPhase, Snapshot, TaskState, TaskStatus, Time};
 
 /// Characters of a title in a table.
 const TITLE: usize = 48;
@@ -236,14 +236,22 @@ pub fn render_project(snapshot: &Snapshot, now: Time) -> String {
     for task in snapshot.tasks.values().filter(|task| needs_words(task)) {
         line(&mut text, &format!("{}: {}", task.id, words(task, now)));
     }
-    for conflict in &work.conflicts {
-        let files = conflict.files.join(", ");
-        line(
-            &mut text,
-            &format!("the work of {} would conflict with {} in {files}", conflict.agent, conflict.with),
-        );
-    }
+    text.push_str(&render_conflicts(snapshot, None));
     problems(snapshot, &mut text);
+    text
+}
+
+/// Which branches would not merge, a line each: all, or those of one agent.
+pub fn render_conflicts(snapshot: &Snapshot, agent: Option<&str>) -> String {
+    let mut text = String::new();
+    let is_about =
+        |conflict: &&Conflict| agent.is_none_or(|agent| conflict.agent == agent || conflict.with == agent);
+    for conflict in snapshot.work.conflicts.iter().filter(is_about) {
+        let files = conflict.files.join(", ");
+        let words =
+            format!("the work of {} would conflict with {} in {files}", conflict.agent, conflict.with);
+        line(&mut text, &words);
+    }
     text
 }
 

@@ -263,6 +263,9 @@ impl Workers for Fake {
             assert!(live.iter().all(|run| run.agent != spec.agent), "{} is busy", spec.agent);
             assert!(live.iter().all(|run| run.task != spec.task), "{task} has a run");
             assert!(live.len() < inner.most_working, "too many runs");
+            let role = |agent: &String| inner.agents[agent].status.role.as_deref();
+            let qa = role(&spec.agent) == Some("qa") && live.iter().any(|run| role(&run.agent) == Some("qa"));
+            assert!(!qa, "too many runs of one role");
             let branch = &inner.agents[&spec.agent].branch;
             for dependency in inner.depends.get(&task).into_iter().flatten() {
                 assert!(branch.contains(dependency), "{task} began without {dependency}");
@@ -380,6 +383,7 @@ impl Workers for Fake {
     }
 
     async fn target(&self) -> Result<Target, Trouble> {
+        tokio::task::yield_now().await;
         let branch = "refs/heads/main".to_owned();
         Ok(Target { commit: self.head(&branch).await?, branch })
     }

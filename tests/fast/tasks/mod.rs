@@ -6,4 +6,5 @@ mod front;
 mod graph;
 mod people;
 mod project;
+mod random;
 mod schedule;

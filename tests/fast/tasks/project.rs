@@ -72,7 +72,7 @@ impl Lab {
     }
 
     /// A controller begins, with what an earlier one left.
-    fn boot(&mut self) -> &Running {
+    pub(super) fn boot(&mut self) -> &Running {
         let publisher = Publisher::new(crate::cli::snapshot([]));
         let waker = Waker::default();
         let tasks = Tasks::new(Deps {
@@ -91,7 +91,7 @@ impl Lab {
     }
 
     /// Nothing of the controller goes on.
-    async fn kill(&mut self) {
+    pub(super) async fn kill(&mut self) {
         if let Some(running) = self.controller.take() {
             running.ended.abort();
             drop(running.ended.await);
@@ -397,6 +397,19 @@ async fn what_is_not_the_tasks_fault_spends_no_try() {
     lab.until("paused", |snapshot| snapshot.work.message.contains("scripted waits")).await;
     lab.until_phase(ProjectPhase::Finished).await;
     assert_eq!((lab.states()["a"], lab.snapshot().tasks["a"].attempts), (TaskState::Complete, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_who_start_at_once_the_second_joins() {
+    let mut lab = Lab::new(8, 4);
+    lab.verified("a", &[], "", &[]);
+    lab.boot();
+    let (one, other) = tokio::join!(lab.ask(start(false)), lab.ask(start(false)));
+    let mut said = [one.unwrap(), other.unwrap()];
+    said.sort();
+    assert_eq!(said, ["the project is started", "the project is under way already"]);
+    lab.until_phase(ProjectPhase::Finished).await;
+    assert_eq!(lab.fake.runs_of("a").len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -162,6 +162,10 @@ impl ProjectGit for FakeGit {
         "sha1"
     }
 
+    fn with_tasks_in(&self, _directory: &Path) -> Arc<dyn ProjectGit> {
+        Arc::new(self.clone())
+    }
+
     async fn resolve_base(&self, _name: Option<&str>) -> Result<Base, GitError> {
         self.call(|repository| Ok(Base { reference: MAIN.to_owned(), commit: repository.refs[MAIN].clone() }))
             .await
