@@ -257,22 +257,30 @@ async fn forward(client: Client, mut inbox: mpsc::Receiver<Envelope>) {
 #[derive(Debug, Default)]
 struct Lines {
     buffer: Vec<u8>,
+    /// Where the next line begins: what is before it was handed out.
+    start: usize,
+    /// There is no end of a line between its beginning and here.
     scanned: usize,
 }
 
 impl Lines {
     fn push(&mut self, data: &[u8]) {
+        // Once for all lines of a piece: moving the rest for each line would be most of the work.
+        self.buffer.drain(..self.start);
+        self.scanned -= self.start;
+        self.start = 0;
         self.buffer.extend_from_slice(data);
     }
 
     fn next(&mut self) -> Option<Vec<u8>> {
-        let Some(end) = self.buffer[self.scanned..].iter().position(|byte| *byte == b'\n') else {
+        let Some(end) = memchr::memchr(b'\n', &self.buffer[self.scanned..]) else {
             self.scanned = self.buffer.len();
             return None;
         };
-        let rest = self.buffer.split_off(self.scanned + end + 1);
-        self.scanned = 0;
-        Some(std::mem::replace(&mut self.buffer, rest))
+        let end = self.scanned + end + 1;
+        let line = self.buffer[self.start..end].to_vec();
+        (self.start, self.scanned) = (end, end);
+        Some(line)
     }
 }
 
