@@ -126,12 +126,12 @@ impl Ground for Agents {
             let container = world.containers.get(agent)?;
             (container.phase == ContainerPhase::Running).then(|| container.id.clone())
         };
-        let mut container = running(&self.look(Some(agent)).await.map_err(failed)?);
+        let mut container = running(&self.containers(Some(agent)).await.map_err(failed)?);
         if container.is_none() {
             let lock = self.agent_lock(agent);
             let _held = lock.lock().await;
             self.drive(agent, Ask::default()).await?;
-            container = running(&self.look(Some(agent)).await.map_err(failed)?);
+            container = running(&self.containers(Some(agent)).await.map_err(failed)?);
         }
         let Some(container) = container else {
             let status = self.deps.publisher.current().agents.get(agent).cloned();

@@ -27,7 +27,7 @@ pub(super) struct Room<'a> {
 impl Agents {
     /// A container that sees this agent's workspace.
     pub(super) async fn room(&self, name: &str) -> Result<Room<'_>, Rejected> {
-        let world = self.look(Some(name)).await.map_err(failed)?;
+        let world = self.containers(Some(name)).await.map_err(failed)?;
         let own = world.containers.get(name);
         if let Some(own) = own.filter(|container| container.phase == ContainerPhase::Running) {
             return Ok(Room { container: own.id.clone(), helper: None, agents: self });

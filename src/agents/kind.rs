@@ -326,10 +326,15 @@ impl Agents {
         }
     }
 
+    /// One look at the engine alone: all agents' containers, or one's. Nothing is known of branches.
+    pub(super) async fn containers(&self, agent: Option<&str>) -> Result<World, PassError> {
+        let listed = observe::world(self.deps.runtime.as_ref(), &self.deps.owner, agent).await;
+        listed.map_err(PassError::new)
+    }
+
     /// One look at the engine and at the agents' branches: all, or one's.
     pub(super) async fn look(&self, agent: Option<&str>) -> Result<World, PassError> {
-        let listed = observe::world(self.deps.runtime.as_ref(), &self.deps.owner, agent).await;
-        let mut world = listed.map_err(PassError::new)?;
+        let mut world = self.containers(agent).await?;
         let rows = match agent {
             Some(agent) => self.deps.store.agent(agent).map(|row| row.into_iter().collect()),
             None => self.deps.store.agents(),

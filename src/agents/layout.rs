@@ -66,6 +66,11 @@ impl Layout {
         hide(&self.workspaces)
     }
 
+    /// Makes an agent's workspace, empty: where it is mounted before it has files.
+    pub(super) fn make_workspace(&self, agent: &str) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(self.workspace(agent))
+    }
+
     /// Makes the directories that are mounted beside the workspace, for this user. Nothing of an agent is in them yet.
     pub(super) fn make(&self, agent: &str, identity: Identity) -> io::Result<()> {
         for directory in [self.runs(agent), self.home(agent)] {

@@ -105,11 +105,18 @@ pub async fn look(looked: Looked<'_>) -> Result<Sight, LookError> {
         }
         None => None,
     };
-    let started = started(looked.runtime, world.containers.values()).await;
+    let rows: Vec<(AgentRow, Saved)> = rows
+        .into_iter()
+        .map(|row| {
+            let saved = Saved::read(row.memory.as_deref());
+            (row, saved)
+        })
+        .collect();
+    let known = rows.iter().filter_map(|(_, saved)| saved.started.clone()).collect();
+    let started = started(looked.runtime, world.containers.values(), known).await;
     let mut sight = Sight::default();
-    for (row, head) in rows.into_iter().zip(heads) {
+    for ((row, saved), head) in rows.into_iter().zip(heads) {
         let name = row.spec.name.clone();
-        let saved = Saved::read(row.memory.as_deref());
         let container = world.containers.get(&name);
         let fields = match identity {
             Some((settings, identity)) => Blueprint {
@@ -166,19 +173,24 @@ pub async fn look_into(looked: Looked<'_>, agent: &AgentStatus) -> Option<bool> 
     dirty(looked.runtime, container, user).await
 }
 
-/// When containers that run were started, by id. Some engines do not tell it in lists; who does not tell at all is
-/// left out.
+/// When containers that run were started, by id. Some engines do not tell it in lists: then it is what the controller
+/// that was there last saw, and only containers it did not see are asked for, so that a list stays one call. Who does
+/// not tell at all is left out.
 async fn started(
     runtime: &dyn ContainerRuntime,
     containers: impl Iterator<Item = &ObservedContainer>,
+    known: BTreeMap<String, Time>,
 ) -> BTreeMap<String, Time> {
     let running = containers.filter(|container| container.phase == ContainerPhase::Running);
-    let asked = running.map(|container| async move {
-        let at = match container.started_at {
-            Some(at) => Some(at),
-            None => runtime.inspect(&container.id).await.ok()?.started_at.map(Time::from),
-        };
-        Some((container.id.clone(), at?))
+    let asked = running.map(|container| {
+        let seen = container.started_at.or_else(|| known.get(&container.id).copied());
+        async move {
+            let at = match seen {
+                Some(at) => Some(at),
+                None => runtime.inspect(&container.id).await.ok()?.started_at.map(Time::from),
+            };
+            Some((container.id.clone(), at?))
+        }
     });
     let told: Vec<_> = stream::iter(asked.collect::<Vec<_>>()).buffer_unordered(AT_ONCE).collect().await;
     told.into_iter().flatten().collect()

@@ -38,6 +38,9 @@ pub(super) struct Saved {
     pub(super) asked: Asked,
     /// The container that was made for it and not removed here.
     pub(super) container: Option<String>,
+    /// When that container was last seen to have been started, by its id: to ask the engine for it takes a call for
+    /// each container.
+    pub(super) started: Option<(String, Time)>,
     /// Whether the workspace had work that is not committed, when it was last looked at.
     pub(super) dirty: Option<bool>,
 }

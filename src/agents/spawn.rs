@@ -248,21 +248,29 @@ impl Agents {
         layout.prepare().map_err(|error| Rejected::Failed {
             message: format!("cannot prepare {}: {error}", layout.workspaces.display()),
         })?;
-        let made = facts.git.make_workspace(name, &workspace, &spec.branch, base).await;
-        let mut warnings = made.map_err(|error| git(&error))?.warnings;
         let prepared = layout::remove(&layout.state(name))
             .and_then(|()| layout.make(name, facts.identity))
-            .and_then(|()| layout::give(&workspace, facts.identity));
-        prepared.map_err(|error| Rejected::Failed {
+            .and_then(|()| layout.make_workspace(name));
+        let failed = |error| Rejected::Failed {
             message: format!("cannot prepare the directories of agent '{name}': {error}"),
-        })?;
+        };
+        prepared.map_err(failed)?;
         let step = |error| match error {
             StepError::Retry(message) | StepError::Final(message) => {
                 Rejected::Failed { message: format!("agent '{name}': {message}") }
             }
         };
-        self.ensure_network().await.map_err(step)?;
-        let container = self.create(&row, spec, facts).await.map_err(step)?;
+        // The engine makes the container while git writes the files. Both come to their end also where one fails:
+        // what takes it all away again must not race with either.
+        let container = async {
+            self.ensure_network().await.map_err(step)?;
+            self.create(&row, spec, facts).await.map_err(step)
+        };
+        let files = facts.git.make_workspace(name, &workspace, &spec.branch, base);
+        let (made, created) = tokio::join!(files, container);
+        let mut warnings = made.map_err(|error| git(&error))?.warnings;
+        let container = created?;
+        layout::give(&workspace, facts.identity).map_err(failed)?;
         self.start(spec, &container).await.map_err(step)?;
         warnings.extend(self.check(spec, &container, facts).await?);
         Ok(warnings)

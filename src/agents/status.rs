@@ -103,7 +103,11 @@ impl Agents {
         }
         let inspected = self.deps.runtime.inspect(&container.id).await.map_err(PassError::new)?;
         let time = inspected.started_at.map_or(self.now(), Time::from);
-        self.with_record(name, |record| record.started = Some((container.id.clone(), time)));
+        let started = Some((container.id.clone(), time));
+        self.with_record(name, |record| record.started.clone_from(&started));
+        if let Err(error) = self.remember(name, |saved| saved.started = started) {
+            tracing::warn!(error, agent = name, "cannot note when its container was started");
+        }
         Ok(time)
     }
 }

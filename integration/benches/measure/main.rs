@@ -5,10 +5,13 @@
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 #![expect(clippy::print_stderr, reason = "a benchmark tells how far it is")]
 
+mod agents;
+mod process;
 mod project;
 mod proxy;
 mod services;
 mod table;
+mod tasks;
 mod tools;
 
 use std::error::Error;
@@ -30,7 +33,7 @@ struct Group {
     measurements: &'static [(&'static str, Measurement)],
 }
 
-static GROUPS: [Group; 1] = [services::GROUP];
+static GROUPS: [Group; 3] = [services::GROUP, agents::GROUP, tasks::GROUP];
 
 fn main() -> ExitCode {
     match run() {

@@ -9,7 +9,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::Result;
-use crate::tools::{POSTGRES, REDIS, Tools, is_alive, kill, timed};
+use crate::process::{is_alive, kill};
+use crate::tools::{POSTGRES, REDIS, Tools, output, timed};
 
 /// Postgres and redis as the templates have them, on the test images.
 pub(crate) fn postgres_and_redis() -> String {
@@ -31,12 +32,27 @@ impl Project {
         let project = Self { directory, tanuki: tools.tanuki.clone(), engine: engine.map(Into::into) };
         std::fs::create_dir(project.root())?;
         std::fs::write(project.root().join("tanuki.yaml"), yaml)?;
-        timed(Command::new("git").args(["init", "--quiet"]).current_dir(project.root()))?;
+        timed(&mut project.git(&["init", "--quiet", "--initial-branch", "main"]))?;
         Ok(project)
     }
 
-    fn root(&self) -> PathBuf {
+    /// Its directory.
+    pub(crate) fn root(&self) -> PathBuf {
         self.directory.path().join("project")
+    }
+
+    /// A directory beside it, for what is compared with it.
+    pub(crate) fn beside(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// A command line of git in this project, without the configuration of whoever measures.
+    pub(crate) fn git(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("git");
+        command.args(arguments).current_dir(self.root());
+        command.env("HOME", self.directory.path()).env("GIT_CONFIG_NOSYSTEM", "1");
+        command.env_remove("XDG_CONFIG_HOME");
+        command
     }
 
     /// A command line of `tanuki` in this project.
@@ -53,9 +69,21 @@ impl Project {
         command
     }
 
+    /// The same through another socket of the engine.
+    pub(crate) fn through(&self, engine: &Path, arguments: &[&str]) -> Command {
+        let mut command = self.tanuki(arguments);
+        command.env("DOCKER_HOST", format!("unix://{}", engine.display()));
+        command
+    }
+
     /// Runs it; how long that took, in seconds.
     pub(crate) fn timed(&self, arguments: &[&str]) -> Result<f64> {
         timed(&mut self.tanuki(arguments))
+    }
+
+    /// Runs it; what it prints.
+    pub(crate) fn says(&self, arguments: &[&str]) -> Result<String> {
+        output(&mut self.tanuki(arguments))
     }
 
     /// What `service status` tells.
@@ -70,6 +98,11 @@ impl Project {
         let pid = status["controller"]["pid"].as_i64().ok_or("no controller runs")?;
         Ok(i32::try_from(pid)?)
     }
+
+    /// Ends the controller, which would wait a minute for the next command. What it watches over goes on.
+    pub(crate) fn end_controller(&self) -> Result {
+        end(self.controller()?)
+    }
 }
 
 impl Drop for Project {
@@ -78,16 +111,18 @@ impl Drop for Project {
         if let Err(error) = self.timed(&["down", "--volumes", "--yes"]) {
             eprintln!("bench: cannot clean up: {error}");
         }
-        // It would wait a minute for the next command.
-        if let Ok(pid) = controller
-            && kill(pid, Signal::TERM).is_ok()
-        {
-            for _ in 0..100 {
-                if !is_alive(pid) {
-                    break;
-                }
-                std::thread::sleep(Duration::from_millis(20));
-            }
-        }
+        // Where none runs there is none to end.
+        drop(controller.and_then(end));
     }
+}
+
+fn end(controller: i32) -> Result {
+    kill(controller, Signal::TERM)?;
+    for _ in 0..500 {
+        if !is_alive(controller) {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Err(format!("the controller (pid {controller}) does not end").into())
 }

@@ -2,14 +2,15 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::Result;
+use crate::process::kill;
 
 /// The image of redis on the engine.
 pub(crate) const REDIS: &str = "tanuki-test/redis:7";
@@ -78,14 +79,18 @@ impl Tools {
 /// Runs a command to its end; how long that took, in seconds. Anything but success is an error.
 pub(crate) fn timed(command: &mut Command) -> Result<f64> {
     let began = Instant::now();
-    let output = command.stdin(Stdio::null()).output();
-    let took = began.elapsed();
-    let output = output.map_err(|error| format!("{command:?}: {error}"))?;
+    output(command)?;
+    Ok(began.elapsed().as_secs_f64())
+}
+
+/// Runs a command to its end; what it prints. Anything but success is an error.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let output = command.stdin(Stdio::null()).output().map_err(|error| format!("{command:?}: {error}"))?;
     if !output.status.success() {
         let text = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
         return Err(format!("{command:?}: {}\n{}", output.status, text.join("\n")).into());
     }
-    Ok(took.as_secs_f64())
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 /// The engine's own account of a container, by the shortest way.
@@ -125,15 +130,4 @@ pub(crate) fn kill_and_await(container: &str) -> Result<f64> {
         }
         std::thread::sleep(Duration::from_millis(2));
     }
-}
-
-/// Sends a signal to a process.
-pub(crate) fn kill(pid: i32, signal: Signal) -> Result {
-    let process = Pid::from_raw(pid).ok_or("no process has the number 0")?;
-    Ok(kill_process(process, signal)?)
-}
-
-/// Whether a process is there.
-pub(crate) fn is_alive(pid: i32) -> bool {
-    Path::new(&format!("/proc/{pid}")).exists()
 }

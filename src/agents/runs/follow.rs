@@ -146,8 +146,6 @@ impl Runs {
         let _watcher = watch(&directory, Arc::clone(&told)).inspect_err(
             |error| tracing::debug!(%error, "no news of a run's output; it is looked at in turn"),
         );
-        // Looked at first: a controller that was there before may have left it long ago.
-        look.notify_one();
         let (mut since_check, mut quiet) = (Duration::ZERO, Duration::ZERO);
         loop {
             if stop.is_cancelled() {

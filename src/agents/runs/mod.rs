@@ -270,6 +270,8 @@ impl Runs {
                 run.stop.cancel();
             }
             if run.record.state == RunState::Running {
+                // Looked at first: the controller that was there before may have left it long ago.
+                run.look.notify_one();
                 begun.push(agent.clone());
             }
             self.lock().insert(agent, run);

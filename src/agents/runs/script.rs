@@ -42,8 +42,8 @@ fi
 n=0
 while [ ! -e "$d/pid" ]; do
   n=$((n + 1))
-  [ "$n" -gt 100 ] && { echo "the run did not begin" >&2; exit 1; }
-  sleep 0.1 2>/dev/null || sleep 1
+  [ "$n" -gt 500 ] && { echo "the run did not begin" >&2; exit 1; }
+  sleep 0.02 2>/dev/null || { n=$((n + 49)); sleep 1; }
 done
 "#;
 

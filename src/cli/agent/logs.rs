@@ -9,6 +9,9 @@ use crate::cli::since::Since;
 use crate::cli::{CliError, Context, Exit, Output, Result, terminal, text};
 use crate::model::{LogQuery, OutputLine, Snapshot, Time};
 
+/// Lines that are written in one go where so many are there: a write for each would be most of the work.
+const AT_ONCE: usize = 256;
+
 /// Arguments of `tanuki logs`.
 #[derive(Debug, Args)]
 pub struct LogsArgs {
@@ -61,8 +64,14 @@ pub(in crate::cli) async fn run(context: &Context, args: &LogsArgs, out: &Output
     };
     let mut lines = session.handle().logs(query);
     let show = async {
-        while let Some(line) = lines.recv().await {
-            print(&line, args, width, out)?;
+        let mut taken = Vec::new();
+        while lines.recv_many(&mut taken, AT_ONCE).await > 0 {
+            let mut text = String::new();
+            for line in taken.drain(..) {
+                text.push_str(&shown(&line, args, width, out)?);
+                text.push('\n');
+            }
+            out.result(&text)?;
         }
         Ok(())
     };
@@ -76,16 +85,17 @@ pub(in crate::cli) async fn run(context: &Context, args: &LogsArgs, out: &Output
     Ok(Exit::DONE)
 }
 
-fn print(line: &OutputLine, args: &LogsArgs, width: Option<usize>, out: &Output) -> Result<()> {
-    match args.format.format {
-        Format::Json => out.json_line(line),
-        Format::Table if args.raw && out.is_terminal() => out.line(&text::log_line(&line.text)),
-        Format::Table if args.raw => out.line(&line.text),
+fn shown(line: &OutputLine, args: &LogsArgs, width: Option<usize>, out: &Output) -> Result<String> {
+    Ok(match args.format.format {
+        Format::Json => serde_json::to_string(line)
+            .map_err(|error| CliError::failed("cannot write JSON").because(&error))?,
+        Format::Table if args.raw && out.is_terminal() => text::log_line(&line.text),
+        Format::Table if args.raw => line.text.clone(),
         Format::Table => {
             let (tone, line) = render_line(line, width);
-            out.line(&out.paint(tone, &line))
+            out.paint(tone, &line)
         }
-    }
+    })
 }
 
 /// Whose output is meant.

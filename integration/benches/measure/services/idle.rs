@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::Result;
+use crate::process::{cpu, resident};
 use crate::project::{Project, postgres_and_redis};
 use crate::proxy::{Counts, Proxy};
 use crate::table::Row;
@@ -13,8 +14,6 @@ use crate::tools::{PLAIN, Tools};
 const SETTLE: Duration = Duration::from_secs(10);
 /// How long it is watched.
 const WATCH: Duration = Duration::from_secs(60);
-/// Clock ticks of the kernel in a second, as /proc counts them.
-const TICKS: f64 = 100.0;
 /// Most calls a minute that are no probes: a list of containers, networks and volumes twice, and some slack.
 const OTHER_CALLS: f64 = 10.0;
 
@@ -28,23 +27,6 @@ fn many(services: usize) -> String {
         ));
     }
     yaml
-}
-
-/// Processor time a process has used, in seconds.
-fn cpu(pid: i32) -> Result<f64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // After the name, which may hold anything: state is the first field, user and system time are the 12th and 13th.
-    let fields = stat.rsplit_once(')').ok_or("no such process")?.1;
-    let ticks: Vec<f64> = fields.split_whitespace().skip(11).take(2).flat_map(str::parse).collect();
-    Ok(ticks.iter().sum::<f64>() / TICKS)
-}
-
-/// Memory of a process, in MB.
-fn memory(pid: i32) -> Result<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
-    let kilobytes: f64 = line.trim().trim_end_matches(" kB").parse()?;
-    Ok(kilobytes / 1024.0)
 }
 
 fn tell(counts: &Counts) -> String {
@@ -86,7 +68,7 @@ pub(crate) fn measure(tools: &Tools) -> Result<Vec<Row>> {
             0.5,
             format!("{:.2} s in {} s", used / 100.0 * WATCH.as_secs_f64(), WATCH.as_secs()),
         );
-        row(memory(pid)?, "MB", 30.0, "resident".to_owned());
+        row(resident(pid)?, "MB", 30.0, "resident".to_owned());
         row(
             f64::from(other),
             "calls a minute besides probes",
