@@ -52,9 +52,7 @@ impl Repository {
         let Some(tasks) = self.tasks() else { return Ok(Ours::default()) };
         let is_task = |file: &&str| {
             let path = Path::new(file);
-            path.starts_with(&tasks)
-                && path.extension().is_some_and(|end| end == "md")
-                && !file.contains('\n')
+            path.starts_with(tasks) && path.extension().is_some_and(|end| end == "md") && !file.contains('\n')
         };
         let modified: BTreeSet<&str> = changed
             .iter()
