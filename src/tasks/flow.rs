@@ -194,7 +194,7 @@ impl Tasks {
         let attempts = step.memory.attempts + 1;
         self.change(step, |memory, _| {
             memory.attempts = attempts;
-            memory.setbacks = 0;
+            (memory.setbacks, memory.outages) = (0, 0);
             memory.feedback = Some(feedback);
         })?;
         let told = format!("try {attempts} of {most} of agent '{}': {message}", step.claim.agent);
@@ -273,7 +273,7 @@ impl Tasks {
         })?;
         self.change(step, |memory, claim| {
             claim.stage = Stage::Verify;
-            memory.setbacks = 0;
+            (memory.setbacks, memory.outages) = (0, 0);
             memory.reason = "Verifying".to_owned();
             memory.message = "its run ended; whether it is done is found out".to_owned();
         })?;
@@ -286,7 +286,7 @@ impl Tasks {
         let why = if record.message.is_empty() { failure.to_string() } else { record.message.clone() };
         let message = format!("run {} ended: {why}", record.id);
         let completion = &step.task.front.completion;
-        let ends = failure == RunFailure::ContainerEnded && step.memory.setbacks >= CONTAINER_ENDS;
+        let ends = failure == RunFailure::ContainerEnded && step.memory.outages >= CONTAINER_ENDS;
         if failure.is_environment() && !ends {
             return self.pause(step, record, failure, &message);
         }
@@ -320,7 +320,7 @@ impl Tasks {
             RunFailure::Unreachable => ("Unreachable", 3),
             _ => ("ContainerEnded", 1),
         };
-        let wait = growing(Duration::from_secs(first), step.memory.setbacks, LONGEST);
+        let wait = growing(Duration::from_secs(first), step.memory.outages, LONGEST);
         let until = self.now() + wait;
         let help = match failure {
             RunFailure::Auth => "; log in, then `tanuki project resume`",
@@ -337,7 +337,7 @@ impl Tasks {
             })?;
         }
         self.trouble(step.id, reason, &told);
-        self.change(step, |memory, _| memory.setbacks += 1)?;
+        self.change(step, |memory, _| memory.outages += 1)?;
         self.rest(step, until, reason, &told)
     }
 

@@ -27,8 +27,10 @@ pub struct Memory {
     pub unsettled: bool,
     /// Tries that were spent.
     pub attempts: u32,
-    /// Failures in a row that were not the task's own.
+    /// Failures in a row before a run began, or after it ended, that were not the task's own.
     pub setbacks: u32,
+    /// Runs in a row that ended for a reason that is not the task's own.
+    pub outages: u32,
     /// When it may be tried again.
     pub next_try: Option<Time>,
     /// Runs that were taken into account.
@@ -163,7 +165,7 @@ impl Memory {
 
     /// All its tries again.
     pub fn forgive(&mut self) {
-        (self.attempts, self.setbacks, self.next_try) = (0, 0, None);
+        (self.attempts, self.setbacks, self.outages, self.next_try) = (0, 0, 0, None);
     }
 }
 

@@ -120,6 +120,8 @@ impl Tasks {
             claim.run = Some(run.to_owned());
             claim.renewed = now;
             memory.unsettled = true;
+            // What was in the way of the run is over.
+            memory.setbacks = 0;
             memory.state = TaskState::InProgress;
             memory.reason = "Running".to_owned();
             memory.message = format!("'{agent}' works on it");

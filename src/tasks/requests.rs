@@ -203,7 +203,7 @@ impl Tasks {
             return Ok(Accepted { text, ..Accepted::default() });
         }
         let unfinished = self.lock().project.wish == Wish::Run;
-        self.give_credentials(credentials);
+        self.give_credentials(&credentials);
         if unfinished {
             return Ok(self.joined(&projects, merge));
         }
@@ -255,7 +255,7 @@ impl Tasks {
         accepted
     }
 
-    fn give_credentials(&self, credentials: Credentials) {
+    fn give_credentials(&self, credentials: &Credentials) {
         if credentials.0.is_empty() {
             return;
         }
@@ -265,7 +265,7 @@ impl Tasks {
             state.project.wish == Wish::Run
         };
         if running {
-            self.deps.workers.keep_credentials(&credentials);
+            self.deps.workers.keep_credentials(credentials);
         }
     }
 
@@ -313,7 +313,7 @@ impl Tasks {
         if wish == Wish::None {
             return Err(not_possible("the project was never started; `tanuki project start` does it"));
         }
-        self.give_credentials(credentials);
+        self.give_credentials(&credentials);
         let change = |project: &mut Project| {
             project.wish = Wish::Run;
             project.pauses.clear();
