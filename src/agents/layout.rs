@@ -89,11 +89,12 @@ impl Layout {
 /// The file cannot be written.
 pub fn hide(directory: &Path) -> io::Result<()> {
     let file = directory.join(".gitignore");
-    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
-    match made {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        made => made?.write_all(b"*\n"),
+    // One that is empty was made when there was no room for more.
+    if std::fs::metadata(&file).is_ok_and(|metadata| metadata.len() > 0) {
+        return Ok(());
     }
+    let made = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file);
+    made?.write_all(b"*\n")
 }
 
 /// Removes a directory and what is in it, never following a link; one that is not there is fine.

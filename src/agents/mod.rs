@@ -9,6 +9,7 @@
 //! * Only objects that carry this project's labels are touched.
 //! * A workspace or branch is removed only after its work is saved, or when its creation was never finished.
 //! * A spawn is whole or leaves nothing.
+//! * An agent that the store does not know (it was deleted, or is broken) is found again by what is there of it.
 //! * No process of an agent is root, holds a capability, or sees an engine's socket or the project's `.git`.
 
 pub mod adapters;

@@ -26,7 +26,7 @@ use crate::tasks;
 const FIRST_LOOK: Duration = Duration::from_millis(1000);
 
 /// How long a controller may take to find agents that no store tells of.
-const FIND: Duration = Duration::from_secs(5);
+const FIND: Duration = Duration::from_secs(3);
 
 /// What would be done now, by name. Nothing is changed.
 #[derive(Debug, Clone, Default)]
@@ -43,8 +43,8 @@ impl Context {
             return Ok(snapshot);
         }
         let project = self.project()?;
-        if has_lost_its_store(&project) {
-            return self.find_again(&project).await;
+        if let Some(workspaces) = without_store(&project) {
+            return self.find_again(&project, workspaces).await;
         }
         let store = project.existing_store()?;
         let wanted = match &store {
@@ -84,8 +84,8 @@ impl Context {
             return Ok(snapshot);
         }
         let project = self.project()?;
-        if has_lost_its_store(&project) {
-            return self.find_again(&project).await;
+        if let Some(workspaces) = without_store(&project) {
+            return self.find_again(&project, workspaces).await;
         }
         let store = project.existing_store()?;
         if has_live_runs(store.as_ref())? {
@@ -176,11 +176,12 @@ impl Context {
         Ok(snapshot)
     }
 
-    /// Has a controller find the agents that no store tells of.
-    async fn find_again(&self, project: &Project) -> Result<Snapshot> {
+    /// Has a controller find the agents that no store tells of: there may be as many as there are workspaces.
+    async fn find_again(&self, project: &Project, workspaces: usize) -> Result<Snapshot> {
         let session = self.controller(project).await?;
         let mut snapshots = session.snapshots();
-        let found = timeout(FIND, snapshots.wait_for(|snapshot| !snapshot.agents.is_empty())).await.is_ok();
+        let found =
+            timeout(FIND, snapshots.wait_for(|snapshot| snapshot.agents.len() >= workspaces)).await.is_ok();
         tracing::debug!(found, "looked for agents without a store");
         let snapshot = Snapshot::clone(&snapshots.borrow());
         session.finish().await;
@@ -257,15 +258,14 @@ fn runs(agent: &AgentStatus) -> bool {
     matches!(agent.state, AgentState::Idle | AgentState::Working)
 }
 
-/// Whether there are workspaces and no store that tells of them: it was deleted, or is broken.
-fn has_lost_its_store(project: &Project) -> bool {
+/// How many workspaces there are, where no store tells of them: it was deleted, or is broken.
+fn without_store(project: &Project) -> Option<usize> {
     let workspaces = Layout::new(&project.paths.root, &project.paths.state_dir).workspaces;
-    let Ok(mut entries) = std::fs::read_dir(workspaces) else { return false };
-    if !entries.any(|entry| entry.is_ok_and(|entry| entry.path().is_dir())) {
-        return false;
-    }
+    let entries = std::fs::read_dir(workspaces).ok()?;
+    let there = entries.flatten().filter(|entry| entry.path().is_dir()).count();
     let path = project.paths.state_dir.join("tanuki.db");
-    !path.exists() || Store::open(&path).is_err_and(|error| error.is_broken())
+    let lost = there > 0 && (!path.exists() || Store::open(&path).is_err_and(|error| error.is_broken()));
+    lost.then_some(there)
 }
 
 /// Whether runs are not over, so that somebody has to watch over them.

@@ -121,6 +121,14 @@ pub enum GitError {
         /// How much is taken, in bytes.
         limit: u64,
     },
+    /// There is no room for what is to be written.
+    #[error("cannot write {}: No space left on device ({free} KiB are free); make room there and try again", path.display())]
+    DiskFull {
+        /// What was to be written.
+        path: PathBuf,
+        /// How much room there is, in KiB.
+        free: u64,
+    },
     /// Git did not end in time.
     #[error("{command} did not end within {seconds} s")]
     TimedOut {
@@ -193,9 +201,10 @@ impl From<GitError> for Rejected {
             GitError::TooLarge { .. } | GitError::LargeFile { .. } => {
                 not_now("remove large files from the workspace's history")
             }
-            GitError::TimedOut { .. } | GitError::Failed { .. } | GitError::Io { .. } => {
-                Self::Failed { message }
-            }
+            GitError::DiskFull { .. }
+            | GitError::TimedOut { .. }
+            | GitError::Failed { .. }
+            | GitError::Io { .. } => Self::Failed { message },
         }
     }
 }

@@ -27,6 +27,19 @@ pub struct Made {
     pub warnings: Vec<String>,
 }
 
+/// A disk with less room is full: what could not be written is there in part.
+const FULL: u64 = 1 << 20;
+
+/// Git says which file it could not write, and not why.
+fn full(dest: &Path, error: GitError) -> GitError {
+    let Ok(disk) = rustix::fs::statvfs(dest) else { return error };
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if free < FULL || (disk.f_files > 0 && disk.f_favail == 0) {
+        return GitError::DiskFull { path: dest.to_owned(), free: free >> 10 };
+    }
+    error
+}
+
 impl Repository {
     /// Makes branch `branch` at the base, and a workspace on it in `dest`, which must not be there or be empty. The
     /// base stays reachable as `refs/tanuki/base/<name>`.
@@ -53,7 +66,7 @@ impl Repository {
             }
             made => made?,
         }
-        let written = self.write_workspace(dest, branch, commit).await;
+        let written = self.write_workspace(dest, branch, commit).await.map_err(|error| full(dest, error));
         if written.is_err() {
             // What is told is why the workspace could not be made.
             drop(fs::remove_dir_all(dest));

@@ -19,8 +19,10 @@ fi
 agent=${TANUKI_RUN%-*}
 left() {
   for e in $(grep -lzE "^TANUKI_RUN=$agent-[0-9]+$" /proc/[0-9]*/environ 2>/dev/null); do
-    grep -qzxF "TANUKI_RUN=$TANUKI_RUN" "$e" 2>/dev/null || echo "$e" | tr -dc '0-9\n'
-  done
+    # What looked is among them, and gone by now.
+    v=$(tr '\0' '\n' 2>/dev/null <"$e" | grep -x "TANUKI_RUN=$agent-[0-9]*")
+    [ -z "$v" ] || [ "$v" = "TANUKI_RUN=$TANUKI_RUN" ] || echo "$e" | tr -dc '0-9\n'
+  done 2>/dev/null
 }
 n=0
 while p=$(left) && [ -n "$p" ] && [ "$n" -lt 50 ]; do
@@ -150,6 +152,21 @@ mod tests {
             ("out\n", "err\n", "3\n")
         );
         assert_eq!(start(&dir.path().join("2"), "script-a-2", &["no-such-program"]).status.code(), Some(127));
+    }
+
+    #[test]
+    fn what_another_run_of_the_agent_has_left_ends_before_a_run_begins() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let stubborn = "trap '' TERM; while :; do sleep 1; done";
+        assert!(start(&at("1"), "script-c-1", &["sh", "-c", stubborn]).status.success());
+        assert!(start(&at("other"), "script-c-d-1", &["sleep", "300"]).status.success());
+        assert!(start(&at("2"), "script-c-2", &["sleep", "300"]).status.success());
+        let lives = |id: &str| script(&alive(), &[id]).status.success();
+        assert_eq!(["script-c-1", "script-c-2", "script-c-d-1"].map(lives), [false, true, true]);
+        for (id, place) in [("script-c-2", "2"), ("script-c-d-1", "other")] {
+            assert!(script(&end(), &[id, at(place).to_str().unwrap(), "1"]).status.success());
+        }
     }
 
     #[test]
