@@ -190,8 +190,9 @@ impl From<GitError> for Rejected {
             GitError::Moved { .. } => not_now("try again from where it is now"),
             GitError::Nothing { .. } => Self::NotPossible { message },
             GitError::Conflicts { files } => Self::Conflicts { message, files },
-            GitError::TooLarge { .. } | GitError::LargeFile { .. } => not_now(
-                "remove large files from the workspace's history"),
+            GitError::TooLarge { .. } | GitError::LargeFile { .. } => {
+                not_now("remove large files from the workspace's history")
+            }
             GitError::TimedOut { .. } | GitError::Failed { .. } | GitError::Io { .. } => {
                 Self::Failed { message }
             }

@@ -207,5 +207,7 @@ impl Repository {
 /// Whether a link is among the directories that a file below `dest` would be in.
 fn leads_out(dest: &Path, name: &Path) -> bool {
     let above = name.ancestors().skip(1).filter(|part| !part.as_os_str().is_empty());
-    above.map(|part| dest.join(part)).any(|part| fs::symlink_metadata(part).is_ok_and(|meta| meta.is_symlink()))
+    above
+        .map(|part| dest.join(part))
+        .any(|part| fs::symlink_metadata(part).is_ok_and(|meta| meta.is_symlink()))
 }

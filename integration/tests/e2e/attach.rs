@@ -5,7 +5,11 @@ use tanuki_integration::engines::Engine;
 use tanuki_integration::project::{Project, kill};
 use tanuki_integration::terminal::Terminal;
 
-where_agents_run!(attach_works_on_a_terminal, an_attached_terminal_is_restored, attach_works_without_a_terminal);
+where_agents_run!(
+    attach_works_on_a_terminal,
+    an_attached_terminal_is_restored,
+    attach_works_without_a_terminal
+);
 
 async fn project(engine: Engine) -> Project {
     let lines: String = (1..=300).map(|n| format!("line {n} of many\n")).collect();
@@ -47,7 +51,8 @@ async fn attach_works_on_a_terminal(engine: Engine) {
     terminal.key("q").await;
     let _shell = terminal.until("the shell again", |screen| screen.contains("in api, tanuki/api")).await;
     terminal.line("top -d 0.2").await;
-    let _top = terminal.until("processes", |screen| screen.contains("PID") && screen.contains("COMMAND")).await;
+    let _top =
+        terminal.until("processes", |screen| screen.contains("PID") && screen.contains("COMMAND")).await;
     terminal.resize(90, 20).await;
     let fits = |screen: &str| screen.contains("PID") && screen.lines().count() <= 20;
     let _fits = terminal.until("fewer processes", fits).await;
@@ -69,8 +74,12 @@ async fn attach_works_on_a_terminal(engine: Engine) {
     is_sane(&terminal, "20 90").await;
 
     // A program that is not there, which engines number differently, and one that is killed.
-    for (command, codes) in [("no-such-program", ["code=126", "code=127"]), ("sh -c 'kill -9 $$'", ["code=137"; 2])] {
-        terminal.line(&format!("clear; {} attach api -- {command}; echo code=$?", project.binary().display())).await;
+    for (command, codes) in
+        [("no-such-program", ["code=126", "code=127"]), ("sh -c 'kill -9 $$'", ["code=137"; 2])]
+    {
+        terminal
+            .line(&format!("clear; {} attach api -- {command}; echo code=$?", project.binary().display()))
+            .await;
         let is = |screen: &str| screen.lines().any(|line| codes.contains(&line.trim()));
         let _ended = terminal.until(&format!("the end of {command}"), is).await;
         is_sane(&terminal, "20 90").await;
@@ -118,7 +127,8 @@ async fn attach_works_without_a_terminal(engine: Engine) {
     let project = project(engine).await;
     let refused = project.tanuki(&["attach", "api"]).await.code(2);
     let _told = refused.says("a shell needs a terminal").says("tanuki attach api -- <command>");
-    let _told = project.tanuki(&["attach", "api", "--agent"]).await.code(2).says("the agent CLI needs a terminal");
+    let _told =
+        project.tanuki(&["attach", "api", "--agent"]).await.code(2).says("the agent CLI needs a terminal");
     let _told = project.tanuki(&["attach", "nobody", "--", "true"]).await.code(2).says("nobody");
 
     let parted = project.inside("api", "echo out; echo err >&2; exit 9").await.code(9);

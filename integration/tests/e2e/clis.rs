@@ -10,7 +10,13 @@ use tanuki_integration::project::Project;
 
 // What is said of one engine holds on the other: the third program takes its time to start.
 on_every_engine!(@ gemini_docker Docker gemini_works gemini_fails);
-where_agents_run!(codex_works, codex_fails, claude_works, claude_fails, a_sign_in_is_copied_and_goes_with_its_agent);
+where_agents_run!(
+    codex_works,
+    codex_fails,
+    claude_works,
+    claude_fails,
+    a_sign_in_is_copied_and_goes_with_its_agent
+);
 
 /// How an agent CLI is told where its model is: the address, and something that looks like a key.
 struct Cli {
@@ -24,7 +30,8 @@ struct Cli {
 const CODEX: Cli = Cli { name: "codex", address: "OPENAI_BASE_URL", key: "CODEX_API_KEY", path: "/v1" };
 const CLAUDE: Cli = Cli { name: "claude", address: "ANTHROPIC_BASE_URL", key: "ANTHROPIC_API_KEY", path: "" };
 
-const GEMINI: Cli = Cli { name: "gemini", address: "GOOGLE_GEMINI_BASE_URL", key: "GEMINI_API_KEY", path: "" };
+const GEMINI: Cli =
+    Cli { name: "gemini", address: "GOOGLE_GEMINI_BASE_URL", key: "GEMINI_API_KEY", path: "" };
 
 /// What is not a key, but must be nowhere either.
 const SECRET: &str = "sk-not-a-key-but-secret";
@@ -37,8 +44,9 @@ async fn project(engine: Engine, cli: &Cli) -> Project {
     image: tanuki-test/postgres:15
     pull_policy: never
 ";
+    let limits = "limits: { agents: 16, working: 16, free_memory: 0 }\n";
     let roles = "roles: { denied: { allowed_tools: [Read, 'Bash(git:*)'] } }\n";
-    let config = format!("{adapters}{services}{}{roles}", model_service());
+    let config = format!("{adapters}{services}{}{limits}{roles}", model_service());
     let mut project = Project::with_agents(engine, &config, &[("a.txt", "a\n")]).await;
     let env = &mut project.env;
     env.insert(cli.address.to_owned(), format!("http://model:8080{}", cli.path));

@@ -63,7 +63,9 @@ async fn nothing_else_is_reached(engine: Engine) {
         }
     });
     let ask = |host: &str| {
-        format!("{{ nc -w 2 {host} {port} </dev/null; timeout 2 redis-cli -h {host} -p {published} ping; }} 2>/dev/null")
+        format!(
+            "{{ nc -w 2 {host} {port} </dev/null; timeout 2 redis-cli -h {host} -p {published} ping; }} 2>/dev/null"
+        )
     };
     for port in [u64::from(port), published] {
         let there = tokio::net::TcpStream::connect(("127.0.0.1", u16::try_from(port).unwrap())).await;

@@ -258,7 +258,11 @@ async fn what_cannot_be_looked_at_is_not_removed(engine: Engine) {
     let _done = project.inside("api", "echo work >work.txt").await.ok();
     let before = tree(&project.workspace("api"));
     std::fs::remove_file(&socket).unwrap();
-    for args in [&["remove", "api", "--yes"][..], &["remove", "api", "--force", "--yes"], &["remove", "--all", "--yes"]] {
+    for args in [
+        &["remove", "api", "--yes"][..],
+        &["remove", "api", "--force", "--yes"],
+        &["remove", "--all", "--yes"],
+    ] {
         let refused = project.tanuki(args).await;
         assert!(matches!(refused.code, 1 | 3), "{refused}");
         assert_eq!(tree(&project.workspace("api")), before, "{refused}");
@@ -275,7 +279,8 @@ async fn what_cannot_be_looked_at_is_not_removed(engine: Engine) {
     let _told = refused.says("--force");
     assert_eq!(tree(&project.workspace("api")), before);
     assert_eq!(project.agent("api").await["state"], "idle");
-    let _saved = project.tanuki(&["remove", "api", "--force", "--yes"]).await.ok().says("refs/tanuki/rescue/");
+    let _saved =
+        project.tanuki(&["remove", "api", "--force", "--yes"]).await.ok().says("refs/tanuki/rescue/");
     let _undone = project.tanuki(&["undo", "api"]).await.ok();
     assert_eq!(tree(&project.workspace("api")), before);
 }

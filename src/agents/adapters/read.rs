@@ -244,8 +244,7 @@ impl Reader {
             take_error(self.dialect.as_ref(), &line, &mut self.last_error, out);
         }
         self.dialect.flush(&mut Items(out));
-        let (out_of_turns, outcome) =
-            (self.is_out_of_turns(), self.dialect.outcome(exit, &self.last_error));
+        let (out_of_turns, outcome) = (self.is_out_of_turns(), self.dialect.outcome(exit, &self.last_error));
         // Of an error that came first there is more to say.
         if out_of_turns && outcome.failure.is_none_or(|failure| failure == RunFailure::Killed) {
             return outcome.failed(RunFailure::TurnLimit, "all turns are used");

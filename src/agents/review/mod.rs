@@ -21,8 +21,8 @@ use std::time::Duration;
 use tanuki_runtimes::ExecOutput;
 
 use super::kind::Agents;
-pub(super) use scripts::COMMIT_ALL;
 use crate::model::Rejected;
+pub(super) use scripts::COMMIT_ALL;
 
 impl Agents {
     /// Runs one of the scripts in a workspace, in the agent's container or a throw-away one.

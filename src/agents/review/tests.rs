@@ -269,7 +269,8 @@ async fn nobody_waits_for_a_pipe() {
         }
         drop(std::fs::remove_file(workspace.join(name)));
         assert!(Command::new("mkfifo").arg(workspace.join(name)).status().unwrap().success());
-        for (script, args) in [(DIFF, &[yard.base.commit.as_str(), "10"][..]), (CLEAN, &[]), (COMMIT_ALL, &["tanuki/api"])]
+        for (script, args) in
+            [(DIFF, &[yard.base.commit.as_str(), "10"][..]), (CLEAN, &[]), (COMMIT_ALL, &["tanuki/api"])]
         {
             let output = yard.run(script, args);
             assert_eq!(output.status.code(), Some(2), "{name}: {output:?}");

@@ -52,13 +52,7 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    pub(super) fn new(
-        runs: &Path,
-        id: &str,
-        iteration: u32,
-        reader: Reader,
-        mark: Mark,
-    ) -> io::Result<Self> {
+    pub(super) fn new(runs: &Path, id: &str, iteration: u32, reader: Reader, mark: Mark) -> io::Result<Self> {
         let dir = Dir::open(runs)?.child(id)?.child(&iteration.to_string())?;
         let none = Mark { iteration, ..Mark::default() };
         let read = if mark.iteration == iteration { mark } else { none };

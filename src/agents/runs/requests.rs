@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::{Memory, Runs, home, instructions};
-use crate::model::{Accepted, AgentState, Credentials, Enter, Rejected, Request, RunRecord, RunSpec, RunState};
+use crate::model::{
+    Accepted, AgentState, Credentials, Enter, Rejected, Request, RunRecord, RunSpec, RunState,
+};
 
 /// The shell a person gets: the better one where it is there.
 const SHELL: &str = "command -v bash >/dev/null 2>&1 && exec bash; exec sh";
