@@ -48,8 +48,9 @@ async fn project(engine: Engine, cli: &Cli) -> Project {
     image: tanuki-test/postgres:15
     pull_policy: never
 ";
+    let limits = "limits: { agents: 16, working: 16, free_memory: 0 }\n";
     let roles = "roles: { denied: { allowed_tools: [Read, 'Bash(git:*)'] } }\n";
-    let config = format!("{adapters}{services}{}{roles}", model_service());
+    let config = format!("{adapters}{services}{}{limits}{roles}", model_service());
     let mut project = Project::with_agents(engine, &config, &[("a.txt", "a\n")]).await;
     let env = &mut project.env;
     env.insert(cli.address.to_owned(), format!("http://model:8080{}", cli.path));
