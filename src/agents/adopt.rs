@@ -94,7 +94,7 @@ impl Agents {
             branch: format!("{}{name}", settings.branch_prefix),
             base: now.reference,
             base_commit: base.map_or(now.commit, ToOwned::to_owned),
-            resources: settings.defaults.resources.clone(),
+            resources: settings.defaults.resources,
             created_at: self.now(),
         })
     }

@@ -40,7 +40,7 @@ impl Tasks {
                 self.start(&world, projects, merge, dry_run, credentials).await
             }
             Request::ProjectStop {} => self.stop(),
-            Request::ProjectResume { credentials } => self.resume(credentials),
+            Request::ProjectResume { credentials } => self.resume(&credentials),
             _ => Err(not_possible("this is not about tasks")),
         };
         self.deps.waker.wake(Wake::All);
@@ -308,12 +308,12 @@ impl Tasks {
         }
     }
 
-    fn resume(&self, credentials: Credentials) -> Result<Accepted, Rejected> {
+    fn resume(&self, credentials: &Credentials) -> Result<Accepted, Rejected> {
         let wish = self.lock().project.wish;
         if wish == Wish::None {
             return Err(not_possible("the project was never started; `tanuki project start` does it"));
         }
-        self.give_credentials(&credentials);
+        self.give_credentials(credentials);
         let change = |project: &mut Project| {
             project.wish = Wish::Run;
             project.pauses.clear();
