@@ -100,6 +100,9 @@ async fn a_permission_that_claude_asks_for_is_told_of(engine: Engine) {
     project.until_agent("api", "waiting by hand", SOON, waits("by hand")).await;
     terminal.line("exit 7").await;
     project.until_agent("api", "over", SOON, goes_on).await;
+    // What is typed before would go where the shell was.
+    let back = |screen: &str| screen.trim_end().lines().last().is_some_and(|line| line.trim() == "ready$");
+    let _back = terminal.until("the prompt again", back).await;
     terminal.line("echo ended with $?").await;
     let _code = terminal.until("the exit code", |screen| screen.contains("ended with 7")).await;
 }
