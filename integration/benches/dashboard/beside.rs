@@ -16,7 +16,7 @@ use crate::{Programs, Result};
 const SCRIPT: &str = "while :; do \
     if [ -e /tmp/steady ]; then seq -f 'request %.0f answered 200 after a while, as it should' 250; sleep 0.05; \
     elif [ -e /tmp/burst ]; then seq -f 'request %.0f answered 200 after a while, as it should' 200000; \
-    echo end of burst $(cat /tmp/burst); rm /tmp/burst; \
+    printf 'end of burst '; cat /tmp/burst; rm /tmp/burst; \
     else sleep 0.05; fi; done";
 
 /// How long each is watched.

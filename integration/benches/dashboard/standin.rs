@@ -97,7 +97,8 @@ impl StandIn {
             if let Some(task) = next.tasks.values_mut().next() {
                 let task = Arc::make_mut(task);
                 task.attempts += 1;
-                task.state = if task.attempts % 2 == 0 { TaskState::InProgress } else { TaskState::Pending };
+                task.state =
+                    if task.attempts.is_multiple_of(2) { TaskState::InProgress } else { TaskState::Pending };
             }
             *snapshot = Arc::new(next);
         });
@@ -220,7 +221,7 @@ fn snapshot(agents: u32, tasks: u32) -> Snapshot {
 
 fn agent(number: u32) -> AgentStatus {
     let name = agent_name(number);
-    let works = number % 5 == 0;
+    let works = number.is_multiple_of(5);
     let run = RunRecord {
         id: format!("{name}-3"),
         agent: name.clone(),
@@ -254,7 +255,7 @@ fn agent(number: u32) -> AgentStatus {
         head: None,
         ahead: Some(number % 4),
         behind: Some(number % 3),
-        dirty: Some(number % 2 == 0),
+        dirty: Some(number.is_multiple_of(2)),
         container: format!("tanuki-agent-{name}"),
         container_id: Some(format!("{number:064x}")),
         workspace: format!("/home/me/shop/.tanuki/workspaces/{name}"),
@@ -285,7 +286,7 @@ fn task(number: u32) -> TaskStatus {
         workstream: None,
         depends_on: vec![format!("TASK-{:04}", number.saturating_sub(1))],
         waits_for: Vec::new(),
-        assigned_to: (number % 3 == 0).then(|| agent_name(number % 50)),
+        assigned_to: (number.is_multiple_of(3)).then(|| agent_name(number % 50)),
         completion: Completion { verify: Some("make test".into()), signal: None, max_iterations: Some(10) },
         tags: vec!["api".into()],
         file: format!(".tanuki/tasks/{id}.md"),
