@@ -89,7 +89,6 @@ fn watch(
 ) -> Result<(Figures, f64)> {
     let mut figures = Figures::default();
     let mut program = Pty::new(command)?;
-    project.tell(&format!("echo 'before {name}' >/proc/1/fd/1"))?;
     if name == "oxker" {
         // One of perhaps many containers, by its name.
         program
@@ -98,6 +97,8 @@ fn watch(
         program.press(&project.container)?;
         program.press("\r")?;
     }
+    std::thread::sleep(SETTLE);
+    project.tell(&format!("echo 'before {name}' >/proc/1/fd/1"))?;
     let line = format!("before {name}");
     program.until("the output", LIMIT, |screen| screen.has(&line))?;
     std::thread::sleep(SETTLE);
