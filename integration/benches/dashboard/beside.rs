@@ -16,7 +16,7 @@ use crate::{Programs, Result};
 const SCRIPT: &str = "while :; do \
     if [ -e /tmp/steady ]; then seq -f 'request %.0f answered 200 after a while, as it should' 250; sleep 0.05; \
     elif [ -e /tmp/burst ]; then seq -f 'request %.0f answered 200 after a while, as it should' 200000; \
-    echo end of burst $(cat /tmp/burst); rm /tmp/burst; \
+    printf 'end of burst '; cat /tmp/burst; rm /tmp/burst; \
     else sleep 0.05; fi; done";
 
 /// How long each is watched.
@@ -89,7 +89,6 @@ fn watch(
 ) -> Result<(Figures, f64)> {
     let mut figures = Figures::default();
     let mut program = Pty::new(command)?;
-    project.tell(&format!("echo 'before {name}' >/proc/1/fd/1"))?;
     if name == "oxker" {
         // One of perhaps many containers, by its name.
         program
@@ -98,6 +97,8 @@ fn watch(
         program.press(&project.container)?;
         program.press("\r")?;
     }
+    std::thread::sleep(SETTLE);
+    project.tell(&format!("echo 'before {name}' >/proc/1/fd/1"))?;
     let line = format!("before {name}");
     program.until("the output", LIMIT, |screen| screen.has(&line))?;
     std::thread::sleep(SETTLE);

@@ -109,7 +109,7 @@ fn keys(dashboard: &mut Pty, stand_in: &StandIn, busy: bool) -> Result<Row> {
 /// Types into a filter while output comes.
 fn flood(dashboard: &mut Pty, stand_in: &StandIn) -> Result<Vec<Row>> {
     dashboard.press("1g/")?;
-    dashboard.until("the filter", LIMIT, |screen| screen.above_bottom(1) == "filter:")?;
+    dashboard.until("the filter", LIMIT, |screen| screen.last_but(1) == "filter:")?;
     dashboard.press("\x15")?;
     let meter = Meter::new(dashboard.pid())?;
     let (began, before) = (Instant::now(), stand_in.sent());
@@ -120,17 +120,17 @@ fn flood(dashboard: &mut Pty, stand_in: &StandIn) -> Result<Vec<Row>> {
         let letter = LETTERS[pressed as usize % LETTERS.len()];
         typed.push(letter);
         let wanted = format!("filter: {typed}");
-        took.push(dashboard.latency(&letter.to_string(), |screen| screen.above_bottom(1) == wanted)?);
+        took.push(dashboard.latency(&letter.to_string(), |screen| screen.last_but(1) == wanted)?);
         pressed += 1;
         if typed.len() == 40 {
             // All at once now: none of them may be lost.
             let burst: String = LETTERS.iter().cycle().take(100).collect();
             dashboard.press(&burst)?;
             let wanted = format!("filter: {typed}{burst}");
-            dashboard.until("every key", LIMIT, |screen| screen.above_bottom(1) == wanted)?;
+            dashboard.until("every key", LIMIT, |screen| screen.last_but(1) == wanted)?;
             pressed += 100;
             dashboard.press("\x15")?;
-            dashboard.until("none of them", LIMIT, |screen| screen.above_bottom(1) == "filter:")?;
+            dashboard.until("none of them", LIMIT, |screen| screen.last_but(1) == "filter:")?;
             typed.clear();
         }
     }

@@ -21,7 +21,7 @@ impl Screen {
     }
 
     /// One of its lines, without blanks at its end; counted from the bottom.
-    pub(crate) fn above_bottom(&self, row: usize) -> String {
+    pub(crate) fn last_but(&self, row: usize) -> String {
         let row = self.rows.iter().rev().nth(row);
         row.map(|row| row.iter().collect::<String>().trim_end().to_owned()).unwrap_or_default()
     }

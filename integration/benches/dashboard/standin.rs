@@ -97,7 +97,8 @@ impl StandIn {
             if let Some(task) = next.tasks.values_mut().next() {
                 let task = Arc::make_mut(task);
                 task.attempts += 1;
-                task.state = if task.attempts % 2 == 0 { TaskState::InProgress } else { TaskState::Pending };
+                task.state =
+                    if task.attempts.is_multiple_of(2) { TaskState::InProgress } else { TaskState::Pending };
             }
             *snapshot = Arc::new(next);
         });
