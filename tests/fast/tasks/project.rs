@@ -409,7 +409,8 @@ async fn trouble_before_a_run_does_not_lengthen_a_wait_for_quota() {
     lab.until_phase(ProjectPhase::Finished).await;
     let runs = lab.fake.runs_of("a");
     let waited = runs[1].created_at.since(runs[0].ended_at.unwrap());
-    assert!(waited < Duration::from_secs(20), "{waited:?}");
+    // The end of a run is noticed late here, but not by minutes.
+    assert!(waited < Duration::from_secs(60), "{waited:?}");
 }
 
 #[tokio::test(start_paused = true)]
