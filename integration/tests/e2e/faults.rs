@@ -203,7 +203,7 @@ async fn agents_are_found_again_without_the_state(engine: Engine) {
             let _gone = std::fs::remove_file(format!("{}{end}", database.display()));
         }
         if lost == "broken" {
-            std::fs::write(&database, "no database at all\n".repeat(1000)).unwrap();
+            project.write(".tanuki/state/tanuki.db", &"no database at all\n".repeat(1000));
         }
         // A look is enough: whoever asks finds them.
         let api = project.until_agent("api", "found again", SOON, |agent| agent["state"] == "idle").await;
