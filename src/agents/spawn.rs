@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use tanuki_runtimes::{ErrorKind, ExecSpec};
+use tanuki_runtimes::{ContainerState, ErrorKind, ExecSpec};
 use tokio::sync::OwnedMutexGuard;
 
 use super::choose::{self, nearest};
@@ -299,7 +299,10 @@ impl Agents {
             ..ExecSpec::default()
         };
         let looked = self.deps.runtime.exec(container, &exec).await;
-        let output = looked.map_err(|error| Rejected::Failed { message: error.to_string() })?;
+        let output = match looked {
+            Ok(output) => output,
+            Err(error) => return Err(self.not_looked(spec, container, &error).await),
+        };
         let invalid = |message: String, hint: &str| Err(Rejected::Invalid { message, hint: hint.to_owned() });
         match output.exit_code {
             0 => Ok(None),
@@ -330,6 +333,26 @@ impl Agents {
                 ),
                 "the image must have `sh` and `git`",
             ),
+        }
+    }
+
+    /// Why a new container cannot be looked into: some engines start one without a shell, which ends at once.
+    async fn not_looked(
+        &self,
+        spec: &AgentSpec,
+        container: &str,
+        error: &tanuki_runtimes::Error,
+    ) -> Rejected {
+        match self.deps.runtime.inspect(container).await {
+            Ok(found) if found.state == ContainerState::Exited => Rejected::Invalid {
+                message: format!(
+                    "the container of image {} ended at once{}",
+                    spec.image,
+                    found.exit_code.map(|code| format!(" (exit code {code})")).unwrap_or_default()
+                ),
+                hint: "the image must have `sh` and `git`".to_owned(),
+            },
+            _ => Rejected::Failed { message: error.to_string() },
         }
     }
 

@@ -122,12 +122,14 @@ pub enum GitError {
         limit: u64,
     },
     /// There is no room for what is to be written.
-    #[error("cannot write {}: No space left on device ({free} KiB are free); make room there and try again", path.display())]
+    #[error("cannot write {}: No space left on device ({wanted} KiB are wanted, {free} are free); make room there and try again", path.display())]
     DiskFull {
         /// What was to be written.
         path: PathBuf,
         /// How much room there is, in KiB.
         free: u64,
+        /// How much is wanted, in KiB.
+        wanted: u64,
     },
     /// Git did not end in time.
     #[error("{command} did not end within {seconds} s")]

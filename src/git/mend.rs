@@ -137,6 +137,7 @@ impl Repository {
         Git::new("update-index").args(["-q", "--refresh"]).within(checkout).output().await?;
         let git = Git::new("diff-files").args(["--no-renames", "--name-only", "-z"]).within(checkout);
         let differing: BTreeSet<String> = git.run().await?.fields().into_iter().collect();
+        let written = self.written(checkout, changed, new).await?;
         let (mut back, mut away, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
         for (kind, path) in changed {
             let there = fs::symlink_metadata(checkout.join(path)).is_ok();
@@ -144,7 +145,7 @@ impl Repository {
             if (added && !there) || (!added && !differing.contains(path)) {
                 continue;
             }
-            if there && !self.is_written(checkout, path, new).await? {
+            if there && !written.contains(path.as_str()) && !self.is_written(checkout, path, new).await? {
                 theirs.push(path.as_str());
             } else if added {
                 away.push(path.as_str());
@@ -177,6 +178,35 @@ impl Repository {
             0 => Outcome::Whole,
             files => Outcome::TakenBack(files),
         })
+    }
+
+    /// Files that are, as a whole, what the move writes: most of them, in two processes.
+    async fn written<'a>(
+        &self,
+        checkout: &Path,
+        changed: &'a [(String, String)],
+        new: &str,
+    ) -> Result<BTreeSet<&'a str>, GitError> {
+        let is_file = |path: &str| {
+            let metadata = fs::symlink_metadata(checkout.join(path));
+            metadata.is_ok_and(|metadata| metadata.is_file()) && !path.contains('\n')
+        };
+        let there: Vec<&str> =
+            changed.iter().map(|(_, path)| path.as_str()).filter(|path| is_file(path)).collect();
+        if there.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let lines = |line: &dyn Fn(&str) -> String| there.iter().map(|path| line(path)).collect::<String>();
+        let hash = Git::new("hash-object").args(["--no-filters", "--stdin-paths"]).within(checkout);
+        let own = hash.stdin(lines(&|path| format!("{path}\n"))).text().await?;
+        let wanted = self
+            .plain("cat-file")
+            .arg("--batch-check=%(objectname)")
+            .stdin(lines(&|path| format!("{new}:{path}\n")))
+            .text()
+            .await?;
+        let same = own.lines().zip(wanted.lines()).map(|(own, wanted)| own == wanted);
+        Ok(there.iter().zip(same).filter(|(_, same)| *same).map(|(path, _)| *path).collect())
     }
 
     /// Whether what is there is what the move has written, or the beginning of it.

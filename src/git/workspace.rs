@@ -27,19 +27,6 @@ pub struct Made {
     pub warnings: Vec<String>,
 }
 
-/// A disk with less room is full: what could not be written is there in part.
-const FULL: u64 = 1 << 20;
-
-/// Git says which file it could not write, and not why.
-fn full(dest: &Path, error: GitError) -> GitError {
-    let Ok(disk) = rustix::fs::statvfs(dest) else { return error };
-    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-    if free < FULL || (disk.f_files > 0 && disk.f_favail == 0) {
-        return GitError::DiskFull { path: dest.to_owned(), free: free >> 10 };
-    }
-    error
-}
-
 impl Repository {
     /// Makes branch `branch` at the base, and a workspace on it in `dest`, which must not be there or be empty. The
     /// base stays reachable as `refs/tanuki/base/<name>`.
@@ -66,8 +53,10 @@ impl Repository {
             }
             made => made?,
         }
-        let written = self.write_workspace(dest, branch, commit).await.map_err(|error| full(dest, error));
-        if written.is_err() {
+        let mut written = self.write_workspace(dest, branch, commit).await;
+        if let Err(error) = written {
+            written = Err(self.room_for(dest, commit, error).await);
+
             // What is told is why the workspace could not be made.
             drop(fs::remove_dir_all(dest));
             drop(self.drop_refs(name, branch, commit).await);
@@ -93,6 +82,20 @@ impl Repository {
         gone.extend(self.references(&format!("refs/tanuki/old/{name}/")).await?);
         let changes: Vec<_> = gone.iter().map(|(name, _)| (name.as_str(), None, None)).collect();
         if changes.is_empty() { Ok(()) } else { self.transact("tanuki: remove", &changes).await }
+    }
+
+    /// Why a workspace could not be written: git says which file, and not that there was no room for it.
+    async fn room_for(&self, dest: &Path, commit: &str, error: GitError) -> GitError {
+        let Ok(disk) = rustix::fs::statvfs(dest) else { return error };
+        let listed = self.plain("ls-tree").args(["-r", "-l", "--full-tree", commit]).text().await;
+        let sizes = listed.unwrap_or_default();
+        // Mode, kind, id, size, and then the name.
+        let sizes = sizes.lines().filter_map(|line| line.split_whitespace().nth(3)?.parse::<u64>().ok());
+        let (free, wanted) = (disk.f_bavail.saturating_mul(disk.f_frsize), sizes.sum::<u64>());
+        if free < wanted || (disk.f_files > 0 && disk.f_favail == 0) {
+            return GitError::DiskFull { path: dest.to_owned(), free: free >> 10, wanted: wanted >> 10 };
+        }
+        error
     }
 
     async fn check_branch(&self, branch: &str) -> Result<(), GitError> {

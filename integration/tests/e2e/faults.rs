@@ -162,6 +162,19 @@ impl Drop for Disk {
     }
 }
 
+/// Ends whatever controller is at work on a project, also one that its lock does not tell of.
+fn kill_controllers(project: &Project) {
+    let root = project.root.as_os_str().as_encoded_bytes();
+    for process in std::fs::read_dir("/proc").unwrap().flatten() {
+        let command = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        if command.split(|byte| *byte == 0).any(|word| word == root)
+            && let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok())
+        {
+            tanuki_integration::project::kill(pid, rustix::process::Signal::KILL);
+        }
+    }
+}
+
 async fn a_disk_without_room_leaves_nothing(engine: Engine) {
     let large = "a line of a large file\n".repeat(200_000);
     let project = Project::with_agents(engine, "", &[("large.txt", &large)]).await;
@@ -181,6 +194,8 @@ async fn a_disk_without_room_leaves_nothing(engine: Engine) {
         refused.stderr.contains("No space left on device") || refused.stderr.contains("disk is full"),
         "{refused}"
     );
+    // One may have begun, without room to write down that it did.
+    kill_controllers(&project);
     drop(disk);
     let _made = project.spawn("api").await;
     let _whole = project.inside("api", "git status --porcelain && test -s large.txt").await.ok();
@@ -203,7 +218,7 @@ async fn agents_are_found_again_without_the_state(engine: Engine) {
             let _gone = std::fs::remove_file(format!("{}{end}", database.display()));
         }
         if lost == "broken" {
-            std::fs::write(&database, "no database at all\n".repeat(1000)).unwrap();
+            project.write(".tanuki/state/tanuki.db", &"no database at all\n".repeat(1000));
         }
         // A look is enough: whoever asks finds them.
         let api = project.until_agent("api", "found again", SOON, |agent| agent["state"] == "idle").await;

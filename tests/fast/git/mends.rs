@@ -56,7 +56,7 @@ async fn files_that_were_written_are_taken_back_and_what_is_the_users_stays() {
     yard.write("mine.txt", "changed by hand\n");
     yard.write("new/untracked.txt", "mine too\n");
     assert_eq!(mend(&repository).await, Outcome::TakenBack(3));
-    assert_eq!(status(&yard), "M mine.txt\n?? new/untracked.txt");
+    assert_eq!(status(&yard), " M mine.txt\n?? new/untracked.txt");
     assert_eq!((yard.head("main"), yard.read("gone.txt")), (old, "gone\n".to_owned()));
     assert!(!yard.root().join("new/deep").exists() && !yard.root().join(".git/index.lock").exists());
     assert_eq!(moving(&yard), "");
@@ -79,7 +79,7 @@ async fn where_nothing_had_begun_or_all_was_over_nothing_is_done() {
     let (repository, old, new) = begun(&yard).await;
     yard.write("mine.txt", "changed by hand\n");
     assert_eq!(mend(&repository).await, Outcome::Whole);
-    assert_eq!((status(&yard), moving(&yard)), ("M mine.txt".to_owned(), String::new()));
+    assert_eq!((status(&yard), moving(&yard)), (" M mine.txt".to_owned(), String::new()));
     for (reference, commit) in [("from", &old), ("to", &new)] {
         yard.git(&["update-ref", &format!("refs/tanuki/moving/{reference}/main"), commit]);
     }
