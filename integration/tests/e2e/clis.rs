@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 
+use futures_util::{StreamExt as _, stream};
 use tanuki_integration::agents::model_service;
 use tanuki_integration::command::Outcome;
 use tanuki_integration::engines::Engine;
@@ -132,8 +133,9 @@ async fn fails(engine: Engine, cli: &Cli, other: &[(&str, &[&str], &str)]) {
         let args: Vec<&str> = ["run", name].into_iter().chain(args.iter().copied()).collect();
         project.tanuki(&args)
     });
-    let (ended, refused): (Vec<Outcome>, Outcome) =
-        futures_util::future::join(futures_util::future::join_all(runs), refused).await;
+    // Each of them is a program of some size.
+    let runs = stream::iter(runs.collect::<Vec<_>>()).buffered(3).collect::<Vec<Outcome>>();
+    let (ended, refused) = tokio::join!(runs, refused);
     let failures: BTreeMap<String, String> = project
         .runs()
         .await
