@@ -109,8 +109,8 @@ async fn works(engine: Engine, cli: &Cli) {
 async fn fails(engine: Engine, cli: &Cli, other: &[(&str, &[&str], &str)]) {
     let project = project(engine, cli).await;
     let process = if cli.name == "gemini" { "node" } else { cli.name };
-    let (killed, turns) = (format!("STUB: run pkill -9 -x {process}"), "STUB: run true\n".repeat(4));
-    let orphan = format!("STUB: run kill -9 $(cat /tanuki/runs/orphan-1/1/pid); pkill -9 -x {process}");
+    let (killed, turns) = (format!("STUB: run kill -9 $(pgrep -x {process})"), "STUB: run true\n".repeat(4));
+    let orphan = format!("STUB: run kill -9 $(cat /tanuki/runs/orphan-1/1/pid) $(pgrep -x {process})");
     let mut cases: Vec<(&str, Vec<&str>, &str)> = vec![
         ("auth", vec!["STUB: status 401"], "auth"),
         ("rate", vec!["STUB: status 429"], "rate_limit"),
