@@ -420,11 +420,11 @@ mod tests {
         sh(dir.path(), one);
         let bomb = receive(honest.clone(), bounds(1 << 30, 60_000)).await.unwrap_err();
         assert!(matches!(bomb, GitError::LargeFile { size: 5_242_880, .. }), "{bomb}");
-        let many = "cd workspace; git rm -q bomb; for n in 1 2 3; do truncate -s ${n}M $n; done; git add .
+        let many = "cd workspace; git rm -q bomb; for n in 31 32 33 34 35 36; do truncate -s ${n}00K $n; done; git add .
                     git commit -q --amend -m many";
         sh(dir.path(), many);
-        let bombs = receive(honest.clone(), bounds(1 << 20, 60_000)).await.unwrap_err();
-        assert!(matches!(bombs, GitError::TooLarge { limit: 4_194_304 }), "{bombs}");
-        assert!(receive(honest, bounds(2 << 20, 60_000)).await.unwrap().is_some());
+        let bombs = receive(honest.clone(), bounds(4 << 20, 60_000)).await.unwrap_err();
+        assert!(matches!(bombs, GitError::TooLarge { limit: 16_777_216 }), "{bombs}");
+        assert!(receive(honest, bounds(16 << 20, 60_000)).await.unwrap().is_some());
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 
+use futures_util::{StreamExt as _, stream};
 use tanuki_integration::agents::model_service;
 use tanuki_integration::command::Outcome;
 use tanuki_integration::engines::Engine;
@@ -112,8 +113,8 @@ async fn works(engine: Engine, cli: &Cli) {
 async fn fails(engine: Engine, cli: &Cli, other: &[(&str, &[&str], &str)]) {
     let project = project(engine, cli).await;
     let process = if cli.name == "gemini" { "node" } else { cli.name };
-    let (killed, turns) = (format!("STUB: run pkill -9 -x {process}"), "STUB: run true\n".repeat(4));
-    let orphan = format!("STUB: run kill -9 $(cat /tanuki/runs/orphan-1/1/pid); pkill -9 -x {process}");
+    let (killed, turns) = (format!("STUB: run kill -9 $(pgrep -x {process})"), "STUB: run true\n".repeat(4));
+    let orphan = format!("STUB: run kill -9 $(cat /tanuki/runs/orphan-1/1/pid) $(pgrep -x {process})");
     let mut cases: Vec<(&str, Vec<&str>, &str)> = vec![
         ("auth", vec!["STUB: status 401"], "auth"),
         ("rate", vec!["STUB: status 429"], "rate_limit"),
@@ -136,8 +137,9 @@ async fn fails(engine: Engine, cli: &Cli, other: &[(&str, &[&str], &str)]) {
         let args: Vec<&str> = ["run", name].into_iter().chain(args.iter().copied()).collect();
         project.tanuki(&args)
     });
-    let (ended, refused): (Vec<Outcome>, Outcome) =
-        futures_util::future::join(futures_util::future::join_all(runs), refused).await;
+    // Each of them is a program of some size.
+    let runs = stream::iter(runs.collect::<Vec<_>>()).buffered(3).collect::<Vec<Outcome>>();
+    let (ended, refused) = tokio::join!(runs, refused);
     let failures: BTreeMap<String, String> = project
         .runs()
         .await

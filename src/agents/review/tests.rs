@@ -264,6 +264,7 @@ async fn nobody_waits_for_a_pipe() {
         let workspace = yard.workspace();
         write(&workspace, "work.md", "work\n");
         std::fs::create_dir_all(workspace.join("deep")).unwrap();
+        std::fs::create_dir_all(workspace.join(".git/info")).unwrap();
         if name.starts_with("deep/.git/") {
             git(&workspace.join("deep"), &["init", "-q"]);
         }
