@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tanuki_runtimes::{ContainerRuntime, Event, EventAction, ObjectKind as EngineObject};
@@ -33,6 +34,9 @@ const META_ENVIRONMENT: &str = "agents-environment";
 
 /// Milliseconds that an agent's processes have to end.
 const GRACE_MS: u64 = 10_000;
+
+/// How soon an agent is looked at again that somebody is doing something to.
+const BUSY: Duration = Duration::from_secs(1);
 
 /// What is looked at in one pass.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -382,8 +386,8 @@ impl Agents {
 
     async fn reconcile_agent(&self, name: &str, world: &World) -> Result<Next, PassError> {
         let lock = self.agent_lock(name);
-        // Whoever has it looks again at the end.
-        let Ok(_held) = lock.try_lock() else { return Ok(Next::Settled) };
+        // Whoever has it may have woken this pass before letting go.
+        let Ok(_held) = lock.try_lock() else { return Ok(Next::After(BUSY)) };
         let row = self.deps.store.agent(name).map_err(PassError::new)?;
         let row = match row {
             Some(row) if row.stage != Stage::Removed => row,
@@ -395,7 +399,7 @@ impl Agents {
         let passed = self.pass(&row, world, Ask::default()).await?;
         Ok(match (passed.acted, passed.plan.recheck) {
             (true, _) => Next::Again,
-            (false, true) => Next::After(std::time::Duration::from_secs(1)),
+            (false, true) => Next::After(Duration::from_secs(1)),
             (false, false) => Next::Settled,
         })
     }

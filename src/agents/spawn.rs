@@ -76,15 +76,24 @@ impl Agents {
         }
         if let Some(failure) = failure {
             join_all(names.iter().map(|name| self.roll_back(name))).await;
+            drop(claimed);
+            // What could not be taken away yet is for passes, which leave alone what is locked.
+            names.iter().for_each(|name| self.touch(name));
             return Err(failure);
         }
         for name in &names {
             self.deps.store.set_agent_stage(name, Stage::Made).map_err(|error| store_failed(&error))?;
             let message = format!("made on branch {}{name}", settings.branch_prefix);
             self.record(EventType::Normal, &format!("agent/{name}"), "Spawned", &message);
-            self.drive(name, Ask::default()).await?;
+        }
+        for name in &names {
+            // All are made: an engine that goes away now is for passes to deal with.
+            if let Err(error) = self.drive(name, Ask::default()).await {
+                tracing::warn!(?error, agent = name, "cannot look at it once more");
+            }
         }
         drop(claimed);
+        names.iter().for_each(|name| self.touch(name));
         warnings.dedup();
         warnings.extend(self.service_warnings().await);
         Ok(Accepted { agents: names, warnings, ..Accepted::default() })
@@ -372,7 +381,6 @@ impl Agents {
     async fn roll_back(&self, name: &str) {
         if let Err(error) = self.drive(name, Ask::default()).await {
             tracing::warn!(?error, agent = name, "cannot roll back yet");
-            self.touch(name);
         }
     }
 

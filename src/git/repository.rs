@@ -305,6 +305,8 @@ impl Repository {
             .config("core.filesRefLockTimeout", "5000")
             .config("core.packedRefsTimeout", "5000")
             .stdin(script)
+            // One that is killed leaves its locks, and the user with them.
+            .survives()
             .output()
             .await?;
         if output.code == 0 {

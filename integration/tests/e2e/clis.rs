@@ -37,10 +37,6 @@ const GEMINI: Cli =
 /// What is not a key, but must be nowhere either.
 const SECRET: &str = "sk-not-a-key-but-secret";
 
-/// More turns than it may take; by the agent CLI's own limit, or by Tanuki's.
-const TURNS: (&str, &[&str], &str) =
-    ("turns", &["--max-turns", "1", "STUB: run true\nSTUB: run true\nSTUB: run true"], "turn_limit");
-
 async fn project(engine: Engine, cli: &Cli) -> Project {
     // Ten tries of claude take three minutes.
     let adapters = "  claude: { env: [ANTHROPIC_API_KEY, ANTHROPIC_BASE_URL, CLAUDE_CODE_MAX_RETRIES] }\n";
@@ -113,8 +109,18 @@ async fn works(engine: Engine, cli: &Cli) {
 async fn fails(engine: Engine, cli: &Cli, other: &[(&str, &[&str], &str)]) {
     let project = project(engine, cli).await;
     let process = if cli.name == "gemini" { "node" } else { cli.name };
-    let (killed, turns) = (format!("STUB: run kill -9 $(pgrep -x {process})"), "STUB: run true\n".repeat(4));
-    let orphan = format!("STUB: run kill -9 $(cat /tanuki/runs/orphan-1/1/pid) $(pgrep -x {process})");
+    // Claude refuses to kill by name, and gemini to put one command into another.
+    let (killed, orphan) = if cli.name == "gemini" {
+        (
+            "pkill -9 -x node".to_owned(),
+            "xargs kill -9 </tanuki/runs/orphan-1/1/pid; pkill -9 -x node".to_owned(),
+        )
+    } else {
+        let found = format!("$(pgrep -x {process})");
+        (format!("kill -9 {found}"), format!("kill -9 $(cat /tanuki/runs/orphan-1/1/pid) {found}"))
+    };
+    let (killed, orphan) = (format!("STUB: run {killed}"), format!("STUB: run {orphan}"));
+    let turns = "STUB: run true\n".repeat(4);
     let mut cases: Vec<(&str, Vec<&str>, &str)> = vec![
         ("auth", vec!["STUB: status 401"], "auth"),
         ("rate", vec!["STUB: status 429"], "rate_limit"),
@@ -166,7 +172,7 @@ async fn codex_works(engine: Engine) {
 
 async fn codex_fails(engine: Engine) {
     // What is not text breaks its connection.
-    fails(engine, &CODEX, &[("garbled", &["STUB: garble end"], "unreachable"), TURNS]).await;
+    fails(engine, &CODEX, &[("garbled", &["STUB: garble end"], "unreachable")]).await;
 }
 
 async fn claude_works(engine: Engine) {
@@ -175,7 +181,7 @@ async fn claude_works(engine: Engine) {
 
 async fn claude_fails(engine: Engine) {
     let denied: (&str, &[&str], &str) = ("denied", &["STUB: run touch made"], "denied");
-    fails(engine, &CLAUDE, &[denied, TURNS]).await;
+    fails(engine, &CLAUDE, &[denied]).await;
 }
 
 async fn gemini_works(engine: Engine) {
