@@ -1,7 +1,7 @@
 //! `service connect`: typed on a terminal, and fed by a program.
 
 use tanuki_integration::engines::Engine;
-use tanuki_integration::project::{POSTGRES, Project, binary};
+use tanuki_integration::project::{POSTGRES, Project};
 use tanuki_integration::terminal::Terminal;
 
 on_every_engine!(connect_works_on_a_terminal, connect_works_in_a_pipe);
@@ -10,7 +10,7 @@ async fn connect_works_on_a_terminal(engine: Engine) {
     let project = Project::new(engine, POSTGRES).await;
     let _started = project.start().await;
     let terminal = Terminal::new(&project).await;
-    terminal.line(&format!("{} service connect postgres", binary().display())).await;
+    terminal.line(&format!("{} service connect postgres", project.binary().display())).await;
     let _prompt = terminal.until("psql's prompt", |screen| screen.contains("tanuki_dev=#")).await;
 
     terminal.line("select 6 * 7 as answer;").await;

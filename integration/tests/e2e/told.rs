@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tanuki_integration::agents::model_service;
 use tanuki_integration::engines::Engine;
-use tanuki_integration::project::{POSTGRES, Project, binary};
+use tanuki_integration::project::{POSTGRES, Project};
 use tanuki_integration::terminal::Terminal;
 
 where_agents_run!(
@@ -69,7 +69,7 @@ async fn a_permission_that_claude_asks_for_is_told_of(engine: Engine) {
     project.until_named("api", "model").await;
 
     let terminal = Terminal::new(&project).await;
-    terminal.line(&format!("{} attach api --agent", binary().display())).await;
+    terminal.line(&format!("{} attach api --agent", project.binary().display())).await;
     let _prompt = terminal.until("claude", |screen| screen.contains("Claude Code")).await;
     terminal.line("STUB: run touch asked").await;
     project.until_agent("api", "waiting", SOON, waits("permission to use Bash: touch asked")).await;
@@ -92,7 +92,7 @@ async fn a_permission_that_claude_asks_for_is_told_of(engine: Engine) {
     assert_eq!(events.stdout.matches("permission to use Bash").count(), 2, "{events}");
 
     // A shell has a prompt that names the agent, whether the image knows the user or not.
-    terminal.line(&format!("clear; {} attach api", binary().display())).await;
+    terminal.line(&format!("clear; {} attach api", project.binary().display())).await;
     let shown = terminal.until("a prompt", |screen| screen.contains("/workspace$")).await;
     assert!(!shown.contains("I have no name"), "{shown}");
     // Whatever was started from it, it waits no longer than the shell is there.
