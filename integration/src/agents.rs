@@ -87,14 +87,16 @@ impl Project {
     /// The name server of Podman 4 sometimes ends by itself, and is started again with the next container that comes
     /// to any network: after a while one is made to come.
     pub async fn until_named(&self, agent: &str, host: &str) {
-        let deadline = Instant::now() + Duration::from_secs(90);
+        let deadline = Instant::now() + Duration::from_secs(150);
         for tries in 1.. {
+            let began = Instant::now();
             let found = self.inside(agent, &format!("getent hosts {host}")).await;
             if found.code == 0 {
                 return;
             }
             assert!(Instant::now() < deadline, "{agent} does not find {host}: {found}");
-            if self.engine != Engine::Docker && tries % 5 == 0 {
+            let slow = began.elapsed() > Duration::from_secs(5);
+            if self.engine != Engine::Docker && (slow || tries % 5 == 0) {
                 let network = self.objects().await.networks[0].name.clone();
                 let image = format!("localhost/{}", crate::engines::PLAIN_IMAGE);
                 let label = self.foreign_label();
