@@ -122,6 +122,8 @@ hold_names() {
     for engine in podman podman-rootless; do
         lists=/run/containers/networks/aardvark-dns
         [ "$engine" = podman ] || lists=/run/user/$(id -u tanuki-rootless)/containers/networks/aardvark-dns
+        # One that a killed run has left would keep what that run's server has not forgotten.
+        on_podman "$engine" rm --force --ignore --time 0 "$NAMES" >/dev/null 2>&1 || true
         if [ -z "$(on_podman "$engine" ps --quiet)" ] && [ -d "$lists" ]; then
             pid=$(cat "$lists/aardvark.pid" 2>/dev/null || echo none)
             [ "$(cat "/proc/$pid/comm" 2>/dev/null)" != aardvark-dns ] || kill "$pid"
